@@ -1,0 +1,73 @@
+/** Which store a reading command reads, and which session of it. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { openRecordings, type Recordings } from '../recording/read.ts';
+import { openStore } from '../store/open.ts';
+import { StoreError } from '../store/store-error.ts';
+import { CommandError, type Context } from './context.ts';
+
+export interface StoreOptions {
+  readonly store?: string;
+  readonly auditStore?: string;
+}
+
+/** The recordings that `--store`, VERBATIM_STORE or the demo's folder give, in this order. */
+export function openChosenStore(context: Context, options: StoreOptions): { url: string; recordings: Recordings } {
+  const url = options.store ?? context.env.VERBATIM_STORE ?? demoStore(context.cwd);
+  if (url === undefined) {
+    throw new CommandError(
+      2,
+      'Which store? Give --store file:///absolute/path or set VERBATIM_STORE. (There is no demo in this folder: npx verbatim demo makes one.)',
+    );
+  }
+  const auditUrl = options.auditStore ?? context.env.VERBATIM_AUDIT_STORE ?? auditBeside(url);
+  try {
+    const store = openStore(url);
+    mustExist(url);
+    const audit = auditUrl === undefined ? undefined : openStore(auditUrl);
+    return { url: store.url, recordings: openRecordings(store, audit === undefined ? {} : { audit }) };
+  } catch (error) {
+    if (error instanceof StoreError) throw new CommandError(2, error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** An empty listing would look like "nothing was recorded"; a folder that is not there is a mistake. */
+function mustExist(url: string): void {
+  if (url.startsWith('file:') && !existsSync(new URL(url))) {
+    throw new CommandError(1, `There is no store at ${url}.`);
+  }
+}
+
+function demoStore(cwd: string): string | undefined {
+  const folder = join(cwd, '.verbatim', 'demo', 'store');
+  return existsSync(folder) ? pathToFileURL(folder).href : undefined;
+}
+
+/** Audit objects have a store of their own: by default the configuration puts it at the same address with `-audit`. */
+function auditBeside(url: string): string | undefined {
+  if (!url.startsWith('file:')) return undefined;
+  const audit = `${url.replace(/\/+$/, '')}-audit`;
+  return existsSync(new URL(audit)) ? audit : undefined;
+}
+
+/** The one session that a prefix, a whole id or `latest` means. */
+export async function resolveSession(recordings: Recordings, wanted: string): Promise<string> {
+  if (wanted === 'latest') {
+    for await (const info of recordings.sessions()) return info.session;
+    throw new CommandError(1, 'There is no session in this store.');
+  }
+  const found = await recordings.find(wanted);
+  const exact = found.find((session) => session === wanted);
+  const [only, ...others] = found;
+  if (exact !== undefined) return exact;
+  if (only === undefined) throw new CommandError(1, `No session begins with ${wanted}. See npx verbatim sessions.`);
+  if (others.length > 0) {
+    throw new CommandError(
+      2,
+      `${found.length} sessions or more begin with ${wanted}: ${found.slice(0, 5).join(', ')}.`,
+    );
+  }
+  return only;
+}

@@ -1,0 +1,114 @@
+/** One line for each thing that happened: what `tail` prints, and the headings of `show`. */
+import type { EndFrame, Frame, RequestMessage, ReturnedMessage } from '../recording/frame.ts';
+import type { Problem } from '../recording/read-problem.ts';
+import { escapeForTerminal, type Terminal } from './terminal.ts';
+
+/** Which request an exchange's responses answer, by JSON-RPC id. */
+export type Asked = ReadonlyMap<string, string>;
+
+export function idKey(id: string | number): string {
+  return JSON.stringify(id);
+}
+
+export function nameOf(message: { method?: string; name?: string }): string {
+  return [message.method ?? 'response', ...(message.name === undefined ? [] : [message.name])].join(' ');
+}
+
+export function createMessageLines(terminal: Terminal) {
+  const { paint } = terminal;
+  const safe = (text: string): string => escapeForTerminal(text);
+
+  const idOf = (id: string | number | undefined): string =>
+    id === undefined ? '' : paint('dim', ` id ${safe(JSON.stringify(id))}`);
+
+  return {
+    time: (at: string): string => paint('dim', safe(at.slice(11, 23))),
+
+    requested(message: RequestMessage): string {
+      const { effect, rules } = message.decision;
+      const decision = `${effect} (${rules.join(', ')})`;
+      return [
+        `${paint('cyan', '→')} ${paint('bold', safe(nameOf(message)))}${idOf(message.id)}`,
+        paint(effect === 'allow' ? 'dim' : 'yellow', safe(decision)),
+      ].join('  ');
+    },
+
+    returned(message: ReturnedMessage, asked: Asked, from: string): string {
+      const arrow = from === 'gateway' ? `${paint('green', '←')} ${paint('yellow', 'gateway')}` : paint('green', '←');
+      if (message.kind === 'unreadable') return `${arrow} ${paint('red', 'not a JSON-RPC message')}`;
+      if (message.kind !== 'response') return `${arrow} ${paint('bold', safe(nameOf(message)))}${idOf(message.id)}`;
+      const request = message.id === undefined ? undefined : asked.get(idKey(message.id));
+      const what = request === undefined ? 'response' : `answer to ${request}`;
+      return `${arrow} ${paint('bold', safe(what))}${idOf(message.id)}  ${outcomeOf(message)}`;
+    },
+
+    /** HTTP, JSON-RPC and tool outcome, kept apart: each can fail while the others are fine. */
+    ended(frame: EndFrame, asked: Asked): string {
+      const { outcome, bytes, duration, abortedBy } = frame;
+      const parts = [
+        outcome.http === undefined
+          ? paint('red', 'HTTP no status released')
+          : paint(outcome.http < 400 ? 'dim' : 'yellow', `HTTP ${outcome.http}`),
+        jsonRpcOutcome(outcome.messages),
+        toolOutcome(outcome.messages, asked),
+      ];
+      const complete = outcome.result === 'complete';
+      const result = safe([outcome.result, ...(outcome.fate === undefined ? [] : [outcome.fate])].join(', '));
+      parts.push(paint(complete ? 'dim' : outcome.result === 'unknown' ? 'red' : 'yellow', result));
+      if (abortedBy !== undefined) parts.push(paint('yellow', safe(`aborted by the ${abortedBy}`)));
+      if (duration !== undefined) parts.push(paint('dim', `${duration.total} ms`));
+      if (bytes !== undefined) parts.push(paint('dim', `${bytes.released} bytes released`));
+      parts.push(paint('dim', safe(`exchange ${frame.exchange}`)));
+      return `${paint('dim', '·')} ${parts.join(paint('dim', ' · '))}`;
+    },
+
+    /** What is neither a message nor an end; `undefined` for frames that have other lines. */
+    other(frame: Frame): string | undefined {
+      switch (frame.type) {
+        case 'session.start': {
+          const { principal, connection, upstream } = frame.start;
+          const who = principal === undefined ? 'nobody' : (principal.email ?? principal.subject);
+          const to = upstream === undefined ? connection : `${connection} (${upstream})`;
+          return paint('dim', safe(`── session ${frame.session} of ${who} on ${to} started`));
+        }
+        case 'event': {
+          const { name, ...details } = frame.event;
+          return `${paint('cyan', '•')} ${paint('bold', safe(name))} ${safe(JSON.stringify(details))}`;
+        }
+        case 'gap':
+          return paint('yellow', safe(`!! gap: ${frame.gap.reason} (${frame.gap.from} to ${frame.gap.to})`));
+        case 'strand.end':
+          return paint('dim', safe(`── ended: ${frame.reason}`));
+        default:
+          return undefined;
+      }
+    },
+
+    refused: (code: string): string => `${paint('cyan', '→')} ${paint('yellow', safe(`refused: ${code}`))}`,
+
+    problem: ({ code, object, words }: Problem): string =>
+      `${paint('red', safe(`!! ${code}`))} ${safe(object)}: ${safe(words)}`,
+  };
+
+  function jsonRpcOutcome(messages: EndFrame['outcome']['messages']): string {
+    if (messages.length === 0) return paint('dim', 'JSON-RPC no response');
+    const errors = messages.flatMap((message) => message.error ?? []);
+    return errors.length === 0 ? paint('dim', 'JSON-RPC ok') : paint('yellow', `JSON-RPC error ${errors.join(', ')}`);
+  }
+
+  /** Only a result of a tool has a tool's outcome. */
+  function toolOutcome(messages: EndFrame['outcome']['messages'], asked: Asked): string {
+    const results = messages.filter(
+      ({ id, error }) =>
+        error === undefined && id !== undefined && (asked.get(idKey(id)) ?? '').startsWith('tools/call'),
+    );
+    if (results.length === 0) return paint('dim', 'tool -');
+    const failed = results.some((message) => message.isError === true);
+    return failed ? paint('yellow', 'tool isError') : paint('dim', 'tool ok');
+  }
+
+  function outcomeOf(message: ReturnedMessage): string {
+    if (message.error !== undefined) return paint('yellow', `JSON-RPC error ${message.error}`);
+    return message.isError === true ? paint('yellow', 'tool isError') : paint('dim', 'ok');
+  }
+}

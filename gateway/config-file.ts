@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { type Document, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import { type Config, ConfigError, type ConnectionConfig, parseConfig } from './config.ts';
+
+/** A mistake in a file. Line and column count from 1; `key` is dotted, `connections.orders.paths[0]`, or empty. */
+export interface FileProblem {
+  readonly line: number;
+  readonly column: number;
+  readonly key: string;
+  readonly problem: string;
+  readonly fix: string;
+}
+
+export type LoadedConfig =
+  | { readonly ok: true; readonly config: Config; readonly digest: string; readonly canonical: Buffer }
+  | { readonly ok: false; readonly problems: readonly FileProblem[] };
+
+const MAX_FILE = 1024 * 1024;
+/** Room for a shared `limits`, far from what a billion laughs needs. */
+const MAX_ALIASES = 100;
+
+/**
+ * Reads a YAML 1.2 configuration: whole, or not at all with every mistake found. Never throws for what the file holds.
+ *
+ * `canonical` is the configuration in force as JSON with sorted keys (references, never secrets); `digest` is the hex
+ * SHA-256 of exactly those bytes. Relative paths and `file:` references are resolved against the file's folder.
+ */
+export function loadConfigFile(path: string): LoadedConfig {
+  const text = readText(path);
+  if (typeof text !== 'string') return { ok: false, problems: [text] };
+
+  const counter = new LineCounter();
+  const at = (offset: number) => {
+    const { line, col } = counter.linePos(offset);
+    return { line: Math.max(line, 1), column: Math.max(col, 1) };
+  };
+  const document = parseDocument(text, {
+    lineCounter: counter,
+    prettyErrors: false, // pretty errors quote the line, which could hold a secret that does not belong there
+    version: '1.2',
+    schema: 'core',
+    uniqueKeys: true,
+  });
+  const syntax = [...document.errors, ...document.warnings].map((error) => ({
+    ...at(error.pos[0]),
+    key: '',
+    ...SYNTAX[error.code],
+  }));
+  const problems = syntax.map((one) => ({
+    problem: 'is not valid YAML',
+    fix: 'Check indentation and quotes.',
+    ...one,
+  }));
+  if (problems.length > 0) return { ok: false, problems };
+
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: MAX_ALIASES });
+  } catch {
+    return { ok: false, problems: [problem('uses aliases that can not be resolved', 'Write the values out.')] };
+  }
+  try {
+    const config = resolvePaths(parseConfig(value), dirname(resolve(path)));
+    const canonical = Buffer.from(canonicalJson(config), 'utf8');
+    return { ok: true, config, canonical, digest: createHash('sha256').update(canonical).digest('hex') };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const found = error.problems.map(({ path: keys, problem, fix }) => ({
+      ...at(offsetOf(document, keys)),
+      key: keys.reduce<string>(
+        (key, step) => (typeof step === 'number' ? `${key}[${step}]` : key ? `${key}.${step}` : step),
+        '',
+      ),
+      problem,
+      fix,
+    }));
+    return { ok: false, problems: found.sort((one, other) => one.line - other.line || one.column - other.column) };
+  }
+}
+
+const SYNTAX: Readonly<Record<string, { problem: string; fix: string }>> = {
+  DUPLICATE_KEY: { problem: 'is a key that is there twice', fix: 'Take one of the two out.' },
+  TAG_RESOLVE_FAILED: { problem: 'has a YAML tag', fix: 'Take the !tag out.' },
+  MULTIPLE_DOCS: { problem: 'begins a second document', fix: 'Keep one document a file.' },
+  TAB_AS_INDENT: { problem: 'is indented with a tab', fix: 'Indent with spaces.' },
+  BAD_INDENT: { problem: 'is not indented like its neighbours', fix: 'Indent with two spaces a level.' },
+  MISSING_CHAR: { problem: 'lacks a closing or separating character', fix: 'Check quotes, brackets and colons.' },
+  BAD_ALIAS: { problem: 'is an alias of no anchor', fix: 'Write the value out.' },
+};
+
+function problem(words: string, fix: string): FileProblem {
+  return { line: 1, column: 1, key: '', problem: words, fix };
+}
+
+function readText(path: string): string | FileProblem {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(path, 'r');
+    const stat = fstatSync(descriptor);
+    if (!stat.isFile()) return problem('is not a file', 'Name the configuration file itself.');
+    if (stat.size > MAX_FILE) return problem('is larger than 1 MiB', 'Name a configuration file.');
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(descriptor));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return problem('does not exist', 'Name an existing file after --config.');
+    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return problem('is not UTF-8', 'Save the file as UTF-8.');
+    return problem(`can not be read (${code ?? 'unknown error'})`, 'Let the user that runs the gateway read it.');
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+/** Where the deepest existing part of a key path stands: the key in a map, the item in a list. */
+function offsetOf(document: Document, path: readonly (string | number)[]): number {
+  let node: unknown = document.contents;
+  let offset = 0;
+  for (const step of path) {
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step));
+      if (pair === undefined) break;
+      if (isScalar(pair.key) && pair.key.range) offset = pair.key.range[0];
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(step)];
+      if (isScalar(node) && node.range) offset = node.range[0];
+    } else break;
+  }
+  return offset;
+}
+
+function resolvePaths(config: Config, folder: string): Config {
+  const reference = (ref: string) => (ref.startsWith('file:') ? `file:${resolve(folder, ref.slice(5))}` : ref);
+  const connections: Record<string, ConnectionConfig> = Object.create(null);
+  for (const [name, { upstream, credential, ...rest }] of Object.entries(config.connections)) {
+    connections[name] = {
+      ...rest,
+      upstream: upstream.ca === undefined ? upstream : { ...upstream, ca: reference(upstream.ca) },
+      credential:
+        'bearer' in credential
+          ? { bearer: reference(credential.bearer) }
+          : 'header' in credential
+            ? { ...credential, value: reference(credential.value) }
+            : credential,
+    };
+  }
+  return { ...config, data: resolve(folder, config.data), connections };
+}
+
+function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const members = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1));
+  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(',')}}`;
+}

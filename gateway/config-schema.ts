@@ -1,0 +1,227 @@
+import { z } from 'zod';
+import {
+  count,
+  duration,
+  host,
+  listener,
+  oneOf,
+  parseOrigin,
+  publicUrl,
+  reference,
+  rule,
+  safeUrl,
+  section,
+  size,
+  store,
+  text,
+} from './config-values.ts';
+import { classifyHost, mayConnect } from './proxy/address.ts';
+
+/** The configuration as people write it, one strict object a section. Values come out in milliseconds and bytes. */
+
+const HOUR = 3_600_000;
+
+const limits = section({
+  requestBytes: size.optional(),
+  eventBytes: size.optional(),
+  headerBytes: size.optional(),
+  exchangesPerPrincipal: count(1, 1_000_000).optional(),
+  sessionsPerPrincipal: count(1, 1_000_000).optional(),
+  firstByte: duration().optional(),
+  idleStream: duration().optional(),
+});
+
+const claim = text(
+  /^[\x21-\x7e]{1,128}$/,
+  'is not the name of a claim',
+  'Write the name of a claim, for example groups.',
+);
+const issuer = section({
+  issuer: safeUrl,
+  jwksUri: safeUrl.optional(),
+  audience: z
+    .array(text(/^[\x21-\x7e]{1,512}$/, 'is not an audience', 'Write the value of the aud claim.'))
+    .default([]),
+  typ: z
+    .array(text(/^[A-Za-z0-9!#$&^_.+/-]{1,64}$/, 'is not a token type', 'Write for example at+jwt or JWT.'))
+    .min(1)
+    .default(['at+jwt', 'application/at+jwt']),
+  // Symmetric algorithms and none are not on the list on purpose: RFC 8725, section 3.1.
+  algorithms: z
+    .array(oneOf('ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'EdDSA', 'Ed25519'))
+    .min(1)
+    .default(['ES256', 'RS256', 'EdDSA', 'PS256']),
+  claims: section({
+    subject: claim.default('sub'),
+    email: claim.default('email'),
+    groups: claim.default('groups'),
+    session: claim.default('jti'),
+    kind: claim.optional(),
+  }).prefault({}),
+  kind: oneOf('human', 'agent').default('human'),
+});
+
+const upstream = section({
+  url: rule(
+    parseOrigin,
+    'is not an http or https origin (scheme, host and port alone)',
+    'Write for example https://orders.internal:8443; paths belong under `paths`, credentials under `credential`.',
+  ),
+  allowAddresses: z.array(oneOf('loopback', 'linkLocal', 'metadata')).default([]),
+  connections: count(1, 65535).default(64),
+  connectTimeout: duration().default(5000),
+  ca: reference.optional(),
+}).superRefine(({ url, allowAddresses }, context) => {
+  const kind = classifyHost(new URL(url).hostname);
+  if (kind === undefined || mayConnect(kind, allowAddresses)) return;
+  const open = kind === 'loopback' || kind === 'linkLocal' || kind === 'metadata';
+  const fix = open
+    ? `If that is meant, add \`allowAddresses: [${kind}]\` to this upstream.`
+    : 'Write the address of an MCP server.';
+  context.addIssue({ code: 'custom', message: `leads to a ${kind} address`, path: ['url'], params: { fix } });
+});
+
+// What the gateway sets itself, what frames a message, what MCP owns, what never crosses a gateway.
+const NOT_A_CREDENTIAL =
+  /^(mcp-.*|sec-.*|proxy-.*|x-forwarded-.*|accept(-.*)?|content-.*|host|connection|keep-alive|te|trailers?|transfer-encoding|upgrade|expect|cookie2?|forwarded|via|origin|referer|range|date|user-agent|last-event-id|traceparent|tracestate)$/;
+
+const credential = section({
+  none: z.literal(true).optional(),
+  header: text(
+    /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/,
+    'is not a header name',
+    'Write for example X-Api-Key.',
+  ).optional(),
+  value: reference.optional(),
+  bearer: reference.optional(),
+}).transform(({ none, header, value, bearer }, context): Credential => {
+  const fix = (problem: string, words: string, path: string[] = []) => {
+    context.addIssue({ code: 'custom', message: problem, path, params: { fix: words } });
+    return z.NEVER;
+  };
+  if (none && header === undefined && value === undefined && bearer === undefined) return { none };
+  if (bearer !== undefined && !none && header === undefined && value === undefined) return { bearer };
+  if (header === undefined || value === undefined || none || bearer !== undefined) {
+    return fix(
+      'is not exactly one credential',
+      'Write { none: true }, { bearer: "env:NAME" } or { header: X-Api-Key, value: "file:/run/secrets/key" }.',
+    );
+  }
+  if (header.toLowerCase() === 'authorization')
+    return fix('is not for this form', 'Write { bearer: "env:NAME" }.', ['header']);
+  if (NOT_A_CREDENTIAL.test(header.toLowerCase())) {
+    return fix(
+      'is a header that the gateway or the protocol owns',
+      'Name the header that the server reads its key from.',
+      ['header'],
+    );
+  }
+  return { header, value };
+});
+
+export type Credential =
+  | { readonly none: true }
+  | { readonly header: string; readonly value: string }
+  | { readonly bearer: string };
+
+/** What may stand in a path of a connection: no `%`, `?`, empty or dot segment, so that it has one spelling. */
+function isPlainPath(value: string): boolean {
+  if (!/^\/[A-Za-z0-9._~!$&'()*+,;=:@/-]*$/.test(value) || value.includes('//')) return false;
+  return !value.split('/').some((part) => part === '.' || part === '..');
+}
+
+const path = rule(
+  (value) =>
+    typeof value === 'string' && isPlainPath(value) && !/^\/\.well-known(\/|$)/.test(value) ? value : undefined,
+  'is not a plain path',
+  'Begin with /, for example /mcp; without %, ?, .. or //, and outside /.well-known.',
+);
+
+function distinct(values: readonly string[], context: z.core.$RefinementCtx<readonly string[]>): void {
+  for (const [index, value] of values.entries()) {
+    if (values.indexOf(value) === index) continue;
+    context.addIssue({
+      code: 'custom',
+      message: 'is there twice',
+      path: [index],
+      params: { fix: 'Take one of the two out.' },
+    });
+  }
+}
+
+const connection = section({
+  title: text(/^[^\p{Cc}\p{Cf}]{1,200}$/u, 'is not a line of text', 'Write up to 200 characters.').optional(),
+  upstream,
+  host: text(
+    host,
+    'is not a host name',
+    'Write a lower-case host name without port, for example orders.mcp.example.com.',
+  ).optional(),
+  paths: z.array(path).min(1).superRefine(distinct).default(['/mcp']),
+  query: z
+    .array(
+      text(
+        // Access tokens in a query string: OAuth 2.1 forbids them, logs and referrers leak them.
+        /^(?!access_token$)[A-Za-z0-9._~-]{1,128}$/,
+        'is not the name of a query parameter that may pass',
+        'Write letters, digits, . _ ~ or -; access_token never passes.',
+      ),
+    )
+    .superRefine(distinct)
+    .default([]),
+  issuer: text(/./, 'is not the name of an issuer', 'Write a name from `issuers`.').optional(),
+  groups: z.array(text(/^[^\p{Cc}]{1,512}$/u, 'is not the name of a group', 'Write it as the token does.')).min(1),
+  credential,
+  recording: rule(
+    (value) => (value === 'on' || value === true ? 'on' : value === 'off' || value === false ? 'off' : undefined),
+    'is neither on nor off',
+    'Write on or off.',
+  ).default('on'),
+  durability: oneOf('disk').default('disk'),
+  limits: limits.prefault({}),
+});
+
+export const configSchema = section({
+  listen: listener,
+  metrics: listener.optional(),
+  publicUrl,
+  allowedHosts: z
+    .array(
+      text(
+        /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]+\])(:\d{1,5})?$/,
+        'is not a Host value',
+        'Write a lower-case host, with :port where it is not the default one.',
+      ),
+    )
+    .default([]),
+  allowedOrigins: z
+    .array(
+      text(
+        /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@*\\]+$/,
+        'is not an Origin value',
+        'Write scheme://host[:port], for example https://inspector.example.com; * and null are never accepted.',
+      ),
+    )
+    .default([]),
+  trustedProxyHops: count(0, 16).default(0),
+  data: text(/^[^\0]+$/, 'is not a directory', 'Write a path, for example ./data.'),
+  stores: section({ recordings: store, audit: store.optional(), state: store.optional() }),
+  replica: text(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+    'is not a name',
+    'Write up to 63 letters, digits, . _ or -.',
+  ).optional(),
+  sealEvery: duration().default(1000),
+  maxUnsealedAge: duration().default(600_000),
+  heartbeatEvery: duration().default(600_000),
+  drain: duration(0).default(30_000),
+  policies: rule(
+    (value) => (value === 'allow-all' ? value : undefined),
+    'is not allow-all, the only value in this version',
+    'Write policies: allow-all, which says that no policy is in force.',
+  ),
+  sessions: section({ idle: duration().default(8 * HOUR), longest: duration().default(12 * HOUR) }).prefault({}),
+  limits: limits.prefault({}),
+  issuers: z.record(z.string(), issuer),
+  connections: z.record(z.string(), connection),
+});

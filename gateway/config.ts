@@ -1,0 +1,274 @@
+/**
+ * The contract between who writes a configuration (a person, or infra) and the gateway. No I/O here: reading a file is
+ * config-file.ts, reading what a reference names is secret-ref.ts.
+ */
+import type { z } from 'zod';
+import { type ConfigProblem, nearest, problemsOf } from './config-problems.ts';
+import { type Credential, configSchema } from './config-schema.ts';
+import { parseDuration } from './config-units.ts';
+import type { AllowableAddress } from './proxy/address.ts';
+
+/** Sizes in bytes, times in milliseconds. */
+interface Limits {
+  readonly requestBytes: number;
+  readonly eventBytes: number;
+  readonly headerBytes: number;
+  readonly exchangesPerPrincipal: number;
+  readonly sessionsPerPrincipal: number;
+  /** From the request's last byte to the upstream's first. */
+  readonly firstByte: number;
+  readonly idleStream: number;
+}
+
+export interface IssuerConfig {
+  readonly name: string;
+  /** Compared with `iss` to the letter. */
+  readonly issuer: string;
+  readonly jwksUri?: string;
+  /** Accepted besides a connection's own resource URLs. */
+  readonly audience: readonly string[];
+  readonly typ: readonly string[];
+  readonly algorithms: readonly string[];
+  readonly claims: {
+    readonly subject: string;
+    readonly email: string;
+    readonly groups: string;
+    readonly session: string;
+    /** A claim that says `human` or `agent`; required in tokens where it is set. */
+    readonly kind?: string;
+  };
+  readonly kind: 'human' | 'agent';
+}
+
+export interface ConnectionConfig {
+  readonly name: string;
+  readonly title?: string;
+  readonly upstream: {
+    /** Origin, as `new URL` writes it. */
+    readonly url: string;
+    readonly allowAddresses: readonly AllowableAddress[];
+    readonly connections: number;
+    readonly connectTimeout: number;
+    /** Reference to a PEM. */
+    readonly ca?: string;
+  };
+  readonly host?: string;
+  readonly paths: readonly string[];
+  readonly query: readonly string[];
+  /** Name of its issuer; the only one where none was written. */
+  readonly issuer: string;
+  readonly groups: readonly string[];
+  readonly credential: Credential;
+  readonly recording: 'on' | 'off';
+  readonly durability: 'disk';
+  /** Whole: its own over the configuration's over the defaults. */
+  readonly limits: Limits;
+}
+
+interface Listener {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A configuration without mistakes. Times in milliseconds, sizes in bytes; secrets only as references. */
+export interface Config {
+  readonly listen: Listener;
+  readonly metrics?: Listener;
+  /** Origin without a trailing slash. */
+  readonly publicUrl: string;
+  readonly allowedHosts: readonly string[];
+  readonly allowedOrigins: readonly string[];
+  readonly trustedProxyHops: number;
+  readonly data: string;
+  readonly stores: { readonly recordings: string; readonly audit: string; readonly state: string };
+  /** Absent: the host's name, which is for the caller to ask. */
+  readonly replica?: string;
+  readonly sealEvery: number;
+  readonly maxUnsealedAge: number;
+  readonly heartbeatEvery: number;
+  readonly drain: number;
+  readonly policies: 'allow-all';
+  readonly sessions: { readonly idle: number; readonly longest: number };
+  readonly limits: Limits;
+  /** Without prototype, so that no name from a URL finds what was not configured. */
+  readonly issuers: Readonly<Record<string, IssuerConfig>>;
+  /** Without prototype, like `issuers`. */
+  readonly connections: Readonly<Record<string, ConnectionConfig>>;
+}
+
+/** The configuration has mistakes: all that were found, never with a value in their words. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[]) {
+    super(problems.map(({ path, problem, fix }) => `${path.join('.')} ${problem}. ${fix}`).join('\n'));
+    this.problems = problems;
+  }
+}
+
+const DEFAULT_LIMITS: Limits = {
+  requestBytes: 16 * 1024 ** 2,
+  eventBytes: 16 * 1024 ** 2,
+  headerBytes: 32 * 1024,
+  exchangesPerPrincipal: 64,
+  sessionsPerPrincipal: 32,
+  firstByte: 120_000,
+  idleStream: 3_600_000,
+};
+
+/** First path segments that are the gateway's own, now or in a later part. */
+const RESERVED = new Set(
+  'healthz readyz connect oauth authorize token register console metrics .well-known'.split(' '),
+);
+
+/** Parses a configuration (JSON values, as YAML or JSON gave them). Throws `ConfigError` with every mistake. */
+export function parseConfig(value: unknown): Config {
+  const parsed = configSchema.safeParse(value);
+  const problems = parsed.success ? [] : parsed.error.issues.flatMap((issue) => problemsOf(issue, value));
+  const all = [...problems, ...crossProblems(value)];
+  if (!parsed.success || all.length > 0) throw new ConfigError(all);
+  return build(parsed.data);
+}
+
+/**
+ * The URL that clients use for a path of a connection: RFC 9728's `resource` and the audience of its tokens.
+ * Built from the configuration, never from `Host`. Throws where no connection has that name.
+ */
+export function resourceUrl(config: Config, connectionName: string, path: string): string {
+  const connection = config.connections[connectionName];
+  if (connection === undefined) throw new Error('No connection has this name.');
+  return connection.host === undefined
+    ? `${config.publicUrl}/${connection.name}${path}`
+    : `${originOf(config, connection.host)}${path}`;
+}
+
+/** The origin of a connection's own host: `publicUrl` with another name. */
+export function originOf(config: Config, host: string): string {
+  const url = new URL(config.publicUrl);
+  url.hostname = host;
+  return url.origin;
+}
+
+function build(parsed: z.output<typeof configSchema>): Config {
+  const limits = { ...DEFAULT_LIMITS, ...parsed.limits };
+  const [onlyIssuer = ''] = Object.keys(parsed.issuers);
+  const { recordings, audit = `${recordings}-audit`, state = `${recordings}-state` } = parsed.stores;
+  return dropUndefined({
+    ...parsed,
+    stores: { recordings, audit, state },
+    limits,
+    issuers: named(parsed.issuers, (issuer, name) => ({ name, ...issuer })),
+    connections: named(parsed.connections, (connection, name) => ({
+      name,
+      ...connection,
+      issuer: connection.issuer ?? onlyIssuer,
+      limits: { ...limits, ...connection.limits },
+    })),
+  }) as Config;
+}
+
+function named<In, Out>(record: Record<string, In>, make: (value: In, name: string) => Out): Record<string, Out> {
+  const made: Record<string, Out> = Object.create(null);
+  for (const [name, value] of Object.entries(record)) made[name] = make(value, name);
+  return made;
+}
+
+/** Optional keys of a schema come out as keys that hold `undefined`; the types say that they are absent. */
+function dropUndefined(value: unknown): unknown {
+  if (Array.isArray(value) || typeof value !== 'object' || value === null) return value;
+  const kept = Object.create(Object.getPrototypeOf(value)) as Record<string, unknown>;
+  for (const [key, member] of Object.entries(value)) if (member !== undefined) kept[key] = dropUndefined(member);
+  return kept;
+}
+
+/** What one section can not see alone. Reads the unparsed value, so that one mistake never hides another. */
+function crossProblems(value: unknown): ConfigProblem[] {
+  const root = asRecord(value);
+  const issuers = Object.keys(asRecord(root.issuers));
+  const connections = Object.entries(asRecord(root.connections));
+  const found: ConfigProblem[] = [];
+  const add = (path: (string | number)[], problem: string, fix: string) => found.push({ path, problem, fix });
+
+  for (const name of issuers) {
+    if (!/^[a-z][a-z0-9-]{0,62}$/.test(name)) add(['issuers', name], 'is not a name', NAME_FIX);
+  }
+  if (isRecord(root.issuers) && issuers.length === 0) add(['issuers'], 'is empty', 'Name at least one issuer.');
+
+  const hosts = new Set<unknown>(publicHost(root.publicUrl));
+  for (const [name, raw] of connections) {
+    const connection = asRecord(raw);
+    const path = ['connections', name];
+    if (!/^[a-z][a-z0-9-]{0,62}$/.test(name)) add(path, 'is not a name', NAME_FIX);
+    else if (RESERVED.has(name)) add(path, "is the gateway's own name", 'Choose another name.');
+    if (connection.host !== undefined) {
+      if (hosts.has(connection.host)) add([...path, 'host'], 'is taken', 'Give each connection a host of its own.');
+      hosts.add(connection.host);
+      for (const [index, own] of asArray(connection.paths).entries()) {
+        if (!RESERVED.has(String(own).split('/')[1] ?? '')) continue;
+        add([...path, 'paths', index], "is the gateway's own path on this host", 'Choose another path, or no host.');
+      }
+    }
+    const known = issuers.length === 0 ? 'none' : issuers.join(', ');
+    if (connection.issuer === undefined) {
+      if (issuers.length > 1)
+        add([...path, 'issuer'], 'is missing', `There are several issuers: name one of ${known}.`);
+    } else if (!issuers.includes(String(connection.issuer))) {
+      const near = nearest(String(connection.issuer), issuers);
+      const fix = near === undefined ? `Name one of issuers: ${known}.` : `Did you mean ${near}?`;
+      add([...path, 'issuer'], 'is not one of the issuers', fix);
+    }
+  }
+  return [...found, ...orderProblems(root)];
+}
+
+const NAME_FIX = 'Write a lower-case letter, then up to 62 lower-case letters, digits or -.';
+
+function orderProblems(root: Record<string, unknown>): ConfigProblem[] {
+  const found: ConfigProblem[] = [];
+  const sessions = asRecord(root.sessions);
+  const above = (small: unknown, smallDefault: string, large: unknown, largeDefault: string) =>
+    (parseDuration(small ?? smallDefault) ?? 0) > (parseDuration(large ?? largeDefault) ?? Number.POSITIVE_INFINITY);
+  if (above(sessions.idle, '8h', sessions.longest, '12h')) {
+    const path = sessions.idle === undefined ? ['sessions', 'longest'] : ['sessions', 'idle'];
+    found.push({
+      path,
+      problem: 'makes idle longer than longest',
+      fix: 'Write an idle time of at most longest (8h and 12h by default).',
+    });
+  }
+  if (above(root.sealEvery, '1s', root.maxUnsealedAge, '10m')) {
+    const path = [root.sealEvery === undefined ? 'maxUnsealedAge' : 'sealEvery'];
+    found.push({
+      path,
+      problem: 'makes sealEvery longer than maxUnsealedAge',
+      fix: 'Write a sealEvery below maxUnsealedAge (10m by default).',
+    });
+  }
+  const listen = asRecord(root.listen);
+  const metrics = asRecord(root.metrics);
+  if (listen.port !== undefined && listen.port !== 0 && listen.port === metrics.port && listen.host === metrics.host) {
+    found.push({
+      path: ['metrics', 'port'],
+      problem: 'is the port of listen',
+      fix: 'Metrics listen elsewhere: write another port.',
+    });
+  }
+  return found;
+}
+
+function publicHost(value: unknown): string[] {
+  return typeof value === 'string' && URL.canParse(value) ? [new URL(value).hostname] : [];
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function asRecord(value: unknown): Record<string, unknown> {
+  return isRecord(value) ? value : {};
+}
+
+function asArray(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
+}

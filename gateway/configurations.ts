@@ -1,0 +1,112 @@
+/**
+ * The configuration in force. A changed file loads whole or not at all: without a restart, without a dropped stream, and
+ * stored by its digest before its first use.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Config, ConnectionConfig } from './config.ts';
+import { type LoadedConfig, loadConfigFile } from './config-file.ts';
+import type { Log } from './log.ts';
+import { NO_POLICY, NO_POLICY_DIGEST } from './policy/decide.ts';
+import type { InForce } from './proxy/runtime.ts';
+import { openUpstream, type Upstream } from './proxy/upstream.ts';
+import { configurationName, policyName } from './recording/objects.ts';
+import type { Store } from './store/store.ts';
+
+export interface Configurations {
+  inForce(): InForce;
+  /** Reads the file again. Resolves what became of it; never throws for a bad file. */
+  reload(): Promise<{ changed: boolean; before: Config }>;
+  close(): Promise<void>;
+}
+
+/** What can't change under a running process: it is bound to sockets, disks and buckets. */
+const FIXED = ['listen', 'metrics', 'data', 'stores', 'replica'] as const;
+
+export async function openConfigurations(deps: {
+  file: string;
+  first: LoadedConfig & { ok: true };
+  store: Store;
+  log: Log;
+  now: () => number;
+  /** Told before a new configuration takes force. */
+  announce(name: string, details: Record<string, unknown>): Promise<void>;
+}): Promise<Configurations> {
+  const { store, log } = deps;
+  await store.create(policyName(NO_POLICY_DIGEST), NO_POLICY);
+  let current = await prepare(deps.first, undefined);
+  let refusedDigest: string | undefined;
+
+  async function prepare(loaded: LoadedConfig & { ok: true }, before: InForce | undefined): Promise<InForce> {
+    const upstreams = new Map<string, Upstream>();
+    for (const connection of Object.values(loaded.config.connections)) {
+      const there = before?.upstreams.get(connection.name);
+      const same = there !== undefined && sameUpstream(there.connection, connection);
+      upstreams.set(connection.name, same ? there : await openUpstream(connection, deps.now));
+    }
+    await store.create(configurationName(loaded.digest), loaded.canonical);
+    return { config: loaded.config, digest: loaded.digest, policyDigest: NO_POLICY_DIGEST, upstreams };
+  }
+
+  async function refuse(digest: string, problems: readonly string[]): Promise<void> {
+    // Once per state of the file: it is read again every second.
+    if (refusedDigest === digest) return;
+    refusedDigest = digest;
+    log.error(
+      { event: 'configuration_refused', file: deps.file, problems },
+      'The changed configuration was not loaded; the one before stays in force.',
+    );
+    await deps.announce('configuration.refused', { problems: problems.slice(0, 20) });
+  }
+
+  return {
+    inForce: () => current,
+    async reload() {
+      const before = current.config;
+      const loaded = loadConfigFile(deps.file);
+      if (!loaded.ok) {
+        const problems = loaded.problems.map(
+          ({ line, column, key, problem, fix }) => `${line}:${column} ${key}: ${problem}. ${fix}`,
+        );
+        await refuse(JSON.stringify(problems), problems);
+        return { changed: false, before };
+      }
+      if (loaded.digest === current.digest) {
+        refusedDigest = undefined;
+        return { changed: false, before };
+      }
+      const bound = FIXED.filter((key) => !isDeepStrictEqual(loaded.config[key], before[key]));
+      if (bound.length > 0) {
+        await refuse(loaded.digest, [
+          `${bound.join(', ')} can't change while the gateway runs. Restart it to change them.`,
+        ]);
+        return { changed: false, before };
+      }
+      let next: InForce;
+      try {
+        next = await prepare(loaded, current);
+      } catch (error) {
+        await refuse(loaded.digest, [error instanceof Error ? error.message : String(error)]);
+        return { changed: false, before };
+      }
+      await deps.announce('configuration.loaded', { configuration: loaded.digest, policy: next.policyDigest });
+      const old = current;
+      current = next;
+      refusedDigest = undefined;
+      log.info({ event: 'configuration_loaded', digest: loaded.digest }, 'A changed configuration is in force.');
+      for (const upstream of old.upstreams.values()) {
+        if (next.upstreams.get(upstream.connection.name) !== upstream) void upstream.close();
+      }
+      return { changed: true, before };
+    },
+    async close() {
+      await Promise.all([...current.upstreams.values()].map((upstream) => upstream.close()));
+    },
+  };
+}
+
+function sameUpstream(a: ConnectionConfig, b: ConnectionConfig): boolean {
+  return isDeepStrictEqual(
+    [a.upstream, a.credential, a.limits.firstByte, a.limits.idleStream],
+    [b.upstream, b.credential, b.limits.firstByte, b.limits.idleStream],
+  );
+}

@@ -1,0 +1,81 @@
+/** Prometheus metrics. Labels hold configured names and stable codes only: nothing that a client can choose. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export interface Metrics {
+  exchangeEnded(connection: string, seconds: number): void;
+  /** `result` is `complete`, `cancelled` or a code of errors.ts. */
+  outcome(connection: string, result: string): void;
+  commit(seconds: number): void;
+  checkpoint(objects: number): void;
+  sealFailed(): void;
+  /** Text in Prometheus' exposition format. */
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+/** What is read when metrics are scraped. */
+export interface Gauges {
+  sessions(): number;
+  journalBytes(): number;
+  /** Seconds; 0 where all is sealed. */
+  oldestUnsealed(): number;
+  clockOffset(): number;
+}
+
+export function createMetrics(gauges: Gauges): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  };
+  gauge('verbatim_sessions', 'Open sessions on this replica.', gauges.sessions);
+  gauge('verbatim_journal_bytes', 'Bytes of the journal on disk.', gauges.journalBytes);
+  gauge('verbatim_oldest_unsealed_seconds', 'Age of the oldest frame that is not sealed.', gauges.oldestUnsealed);
+  gauge('verbatim_clock_offset_seconds', 'Wall clock against monotonic clock since start.', gauges.clockOffset);
+  const registers = [registry];
+  const seconds = new Histogram({
+    name: 'verbatim_exchange_seconds',
+    help: 'Duration of exchanges.',
+    labelNames: ['connection'],
+    buckets: [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600],
+    registers,
+  });
+  const outcomes = new Counter({
+    name: 'verbatim_exchanges_total',
+    help: 'Exchanges by outcome.',
+    labelNames: ['connection', 'result'],
+    registers,
+  });
+  const commits = new Histogram({
+    name: 'verbatim_journal_commit_seconds',
+    help: 'Duration of journal commits, fdatasync included.',
+    buckets: [0.0005, 0.001, 0.005, 0.02, 0.1, 0.5, 2],
+    registers,
+  });
+  const checkpoints = new Counter({ name: 'verbatim_checkpoints_total', help: 'Checkpoints stored.', registers });
+  const objects = new Counter({ name: 'verbatim_sealed_objects_total', help: 'Objects sealed and stored.', registers });
+  const failures = new Counter({
+    name: 'verbatim_seal_failures_total',
+    help: 'Sealing attempts that failed.',
+    registers,
+  });
+  return {
+    exchangeEnded: (connection, duration) => seconds.observe({ connection }, duration),
+    outcome: (connection, result) => outcomes.inc({ connection, result }),
+    commit: (duration) => commits.observe(duration),
+    checkpoint(count) {
+      checkpoints.inc();
+      objects.inc(count);
+    },
+    sealFailed: () => failures.inc(),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}

@@ -1,0 +1,46 @@
+/**
+ * The gateway's own answers: a JSON-RPC error for each request that waits for one, under the HTTP status that keeps a
+ * client working (a 404 drops its session, a 403 makes some register anew), else an HTTP error.
+ */
+import type { GatewayError } from '../errors.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly body: Buffer;
+  /** What it answers, for the recording's outcome. */
+  readonly outcomes: readonly { id?: string | number; error: number }[];
+}
+
+export interface Asked {
+  readonly ids: readonly (string | number)[];
+  readonly batch: boolean;
+}
+
+export function errorAnswer(
+  error: GatewayError,
+  asked: Asked,
+  extra: readonly (readonly [string, string])[] = [],
+): Answer {
+  const { entry } = error;
+  const rpc = error.toJsonRpc();
+  const status = asked.ids.length > 0 && entry.httpAlways !== true ? 200 : entry.http;
+  const errors = asked.ids.map((id) => ({ jsonrpc: '2.0', id, error: rpc }));
+  const content = asked.batch && errors.length > 0 ? errors : (errors[0] ?? { jsonrpc: '2.0', id: null, error: rpc });
+  const outcomes = asked.ids.length > 0 ? asked.ids.map((id) => ({ id, error: entry.rpc })) : [{ error: entry.rpc }];
+  const retry: (readonly [string, string])[] = status === 429 || status === 503 ? [['retry-after', '1']] : [];
+  return {
+    status,
+    headers: [['content-type', 'application/json'], ['cache-control', 'no-store, no-transform'], ...retry, ...extra],
+    body: Buffer.from(JSON.stringify(content)),
+    outcomes,
+  };
+}
+
+/** The same error as one last SSE event of a stream that is already under way. */
+export function errorEvent(error: GatewayError, ids: readonly (string | number)[]): Buffer {
+  const rpc = error.toJsonRpc();
+  return Buffer.from(
+    ids.map((id) => `event: message\ndata: ${JSON.stringify({ jsonrpc: '2.0', id, error: rpc })}\n\n`).join(''),
+  );
+}

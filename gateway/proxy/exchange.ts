@@ -1,0 +1,352 @@
+/**
+ * The way of one call, a line a step:
+ *
+ *   client ─▶ authenticate ─▶ session ─▶ read message ─▶ decide ─▶ RECORD ─(durable)─▶ credential ─▶ upstream
+ *   client ◀─(durable)─ RECORD ◀──────────────────────────────────────────────────────────────────── upstream
+ *
+ * Two promises follow from where RECORD stands: no request byte reaches an upstream before its frame is durable, and no
+ * response byte reaches a client before its frame is. The way back is relay.ts.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { uuidv7 } from 'uuidv7';
+import { GatewayError } from '../errors.ts';
+import { challenge } from '../identity/metadata.ts';
+import type { Principal } from '../identity/principal.ts';
+import { bearerOf } from '../identity/token.ts';
+import { decide } from '../policy/decide.ts';
+import type { RequestMessage } from '../recording/frame.ts';
+import { sealMcpSessionId, unsealMcpSessionId } from '../sessions/mcp-session-id.ts';
+import type { Session } from '../sessions/sessions.ts';
+import { type Asked, errorAnswer } from './answer.ts';
+import { type ClientEdge, createClientEdge } from './client-edge.ts';
+import { recordHeaders, requestHeadersForUpstream } from './headers.ts';
+import { type ReadRequest, readBodiless, readBody, readPost } from './read-request.ts';
+import { createRelay } from './relay.ts';
+import type { InForce, Runtime } from './runtime.ts';
+import { startOf } from './session-start.ts';
+import { createTap, type Tap } from './tap.ts';
+import type { Target } from './target.ts';
+import { type Upstream, upstreamError } from './upstream.ts';
+
+/** One call, enriched by each step. */
+interface Call {
+  readonly runtime: Runtime;
+  readonly inForce: InForce;
+  readonly target: Target;
+  readonly request: IncomingMessage;
+  readonly edge: ClientEdge;
+  readonly session: Session;
+  readonly tap: Tap;
+  readonly started: number;
+  readonly body: Buffer;
+  readonly read: ReadRequest;
+  readonly messages: readonly RequestMessage[];
+  /** The upstream's own session id, where the client sent its sealed form. */
+  readonly mcpSession: string | undefined;
+}
+
+export async function handleCall(
+  runtime: Runtime,
+  target: Target,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const started = performance.now();
+  const inForce = runtime.inForce();
+  const edge = createClientEdge(response);
+  let session: Session;
+  try {
+    const principal = await authenticate(runtime, inForce, target, request);
+    session = await openSession(runtime, inForce, target, principal);
+  } catch (error) {
+    return refuseUnknown(runtime, inForce, target, edge, toGatewayError(error));
+  }
+  const tap = createTap(session.strand, uuidv7(), target.connection.recording);
+  const place = takePlace(session, target);
+  try {
+    const call = await readCall({ runtime, inForce, target, request, edge, session, tap, started }, place.refused);
+    await recordRequest(call);
+    const refused = call.read.refused;
+    if (refused !== undefined) await answer(call, refused);
+    else await forward(call, place);
+  } catch (error) {
+    failClosed(edge, toGatewayError(error), runtime);
+  } finally {
+    place.leave();
+    runtime.metrics.exchangeEnded(target.connection.name, (performance.now() - started) / 1000);
+  }
+}
+
+async function authenticate(
+  runtime: Runtime,
+  inForce: InForce,
+  target: Target,
+  request: IncomingMessage,
+): Promise<Principal> {
+  const refusing = runtime.refusing();
+  if (refusing !== undefined) throw new GatewayError(refusing);
+  const token = bearerOf(request.rawHeaders);
+  if (token === undefined) throw new GatewayError('unauthenticated');
+  return runtime.tokens.check(token, target.connection.name, inForce.config);
+}
+
+async function openSession(runtime: Runtime, inForce: InForce, target: Target, principal: Principal): Promise<Session> {
+  const { sessions } = inForce.config;
+  const { sessionsPerPrincipal } = target.connection.limits;
+  const start = await startOf(runtime, inForce, target, principal);
+  const session = await runtime.sessions.open(principal, start, { ...sessions, sessionsPerPrincipal });
+  if (session.configuration !== inForce.digest) {
+    session.configuration = inForce.digest;
+    session.strand.append({
+      type: 'event',
+      event: { name: 'configuration', configuration: inForce.digest, policy: inForce.policyDigest },
+    });
+  }
+  return session;
+}
+
+/** A place among the exchanges of this session; `abort` is set once there is something to abort. */
+interface Place {
+  readonly refused: GatewayError | undefined;
+  abort(reason: string): void;
+  leave(): void;
+}
+
+function takePlace(session: Session, target: Target): Place {
+  const place: Place = {
+    refused:
+      session.exchanges.size >= target.connection.limits.exchangesPerPrincipal
+        ? new GatewayError('too_many_exchanges')
+        : undefined,
+    abort: () => {},
+    leave: () => void session.exchanges.delete(place),
+  };
+  session.exchanges.add(place);
+  return place;
+}
+
+type Reading = Omit<Call, 'body' | 'read' | 'messages' | 'mcpSession'>;
+
+/** Reads the body and decides on each message. What is refused comes back as a call that may not be forwarded. */
+async function readCall(reading: Reading, refusedBefore: GatewayError | undefined): Promise<Call> {
+  const { request, target, session } = reading;
+  let body: Buffer = Buffer.alloc(0);
+  let read: ReadRequest;
+  try {
+    body = await readBody(request, target.connection.limits.requestBytes);
+    read = request.method === 'POST' ? readPost(request, body) : readBodiless(request, body);
+  } catch (error) {
+    read = { messages: [], batch: false, era: 'legacy', refused: toGatewayError(error) };
+  }
+  const sealed = unsealFor(reading);
+  const refused =
+    refusedBefore ?? target.refused ?? read.refused ?? sealed.refused ?? unawaited(session, read, sealed.upstream);
+  const messages = read.messages.map(({ kind, id, method, name }) => {
+    const decision = decide({ kind, ...(method === undefined ? {} : { method }) });
+    return {
+      kind,
+      ...(id === undefined ? {} : { id }),
+      ...(method === undefined ? {} : { method }),
+      ...(name === undefined ? {} : { name }),
+      decision,
+    };
+  });
+  return {
+    ...reading,
+    body,
+    read: refused === undefined ? read : { ...read, refused },
+    messages,
+    mcpSession: sealed.upstream,
+  };
+}
+
+function unsealFor({ runtime, request, session }: Reading): { upstream: string | undefined; refused?: GatewayError } {
+  const header = request.headers['mcp-session-id'];
+  if (typeof header !== 'string') return { upstream: undefined };
+  const unsealed = unsealMcpSessionId(runtime.sealingKey, session.id, header);
+  if (unsealed.kind === 'ours') return { upstream: unsealed.upstream };
+  if (unsealed.kind === 'foreign') {
+    const { principal, connection } = session;
+    const details = { session: session.id, owner: unsealed.session, subject: principal.subject, connection };
+    runtime.log.warn({ event: 'foreign_session_id', ...details }, "A call came with another session's Mcp-Session-Id.");
+    void runtime.system.event('foreign_session_id', details).catch(() => {});
+  }
+  return { upstream: undefined, refused: new GatewayError('mcp_session_unknown') };
+}
+
+/** A client's response passes once, and only for a request of the server that this session was sent. */
+function unawaited(session: Session, read: ReadRequest, mcpSession: string | undefined): GatewayError | undefined {
+  for (const message of read.messages) {
+    if (message.kind !== 'response' || message.id === undefined) continue;
+    if (!session.awaited.take(mcpSession, message.id)) return new GatewayError('response_not_awaited');
+  }
+  return undefined;
+}
+
+/** RECORD. Resolves when the request's frames are durable; nothing is forwarded or answered before. */
+async function recordRequest(call: Call): Promise<void> {
+  const { request, body, tap, session, messages, read } = call;
+  try {
+    await tap.request({
+      method: request.method ?? '',
+      path: call.target.recordedPath,
+      headers: recordHeaders(request.rawHeaders, session.fingerprint),
+      body,
+      messages,
+      ...(read.refused === undefined ? {} : { refused: read.refused.code }),
+    });
+  } catch (cause) {
+    throw new GatewayError('recording_unavailable', 'not_forwarded', undefined, { cause });
+  }
+}
+
+/** Upstream and back. Resolves when the exchange's end is durable, or the client has been told that it can't be. */
+async function forward(call: Call, place: Place): Promise<void> {
+  const { runtime, target, request, session, tap, edge, started, read } = call;
+  const upstream = call.inForce.upstreams.get(target.connection.name);
+  const ended = Promise.withResolvers<void>();
+  const relay = createRelay({
+    tap,
+    edge,
+    started,
+    asked: askedOf(read),
+    disconnectCancels: read.era === 'modern' || request.method === 'GET',
+    eventBytes: target.connection.limits.eventBytes,
+    requestBytes: call.body.length,
+    own: target.cors,
+    witnessKey: session.witnessKey,
+    fingerprint: session.fingerprint,
+    sealSessionId: (id) => sealMcpSessionId(runtime.sealingKey, session.id, id),
+    onMessage(message, mcpSession) {
+      if (message.kind === 'request' && message.id !== undefined)
+        session.awaited.add(mcpSession ?? call.mcpSession, message.id);
+    },
+    onEnd({ result, error }) {
+      runtime.metrics.outcome(target.connection.name, result);
+      if (error !== undefined) logFailure(runtime, call, error);
+      ended.resolve();
+    },
+  });
+  place.abort = (reason) =>
+    relay.abort(new GatewayError(reason === 'session_ended' ? reason : 'shutting_down', 'outcome_withheld'));
+  try {
+    if (upstream === undefined) throw new GatewayError('internal', 'not_forwarded', 'The connection has no upstream.');
+    await dispatch(call, upstream, relay);
+  } catch (error) {
+    relay.abort(error instanceof GatewayError ? error : upstreamError(error, false));
+  }
+  await ended.promise;
+}
+
+async function dispatch(call: Call, upstream: Upstream, relay: ReturnType<typeof createRelay>): Promise<void> {
+  const { request, target, body } = call;
+  const { headers: credential } = await upstream.credential();
+  const session = call.mcpSession === undefined ? [] : [['mcp-session-id', call.mcpSession] as const];
+  const headers = requestHeadersForUpstream(request.rawHeaders, [...session, ...credential]);
+  upstream.dispatcher.dispatch(
+    {
+      path: target.path + target.search,
+      method: (request.method ?? 'GET') as 'GET',
+      headers,
+      body: request.method === 'POST' ? body : null,
+      // An answer may take as long as its tool; undici must not queue other calls behind it.
+      blocking: false,
+    },
+    relay,
+  );
+}
+
+function askedOf(read: ReadRequest): Asked {
+  const ids = read.messages.flatMap(({ kind, id }) => (kind === 'request' && id !== undefined ? [id] : []));
+  return { ids, batch: read.batch };
+}
+
+/** The gateway's own answer in a session: recorded like any other, durable before it is released. */
+async function answer(call: Call, error: GatewayError): Promise<void> {
+  const { tap, edge, session, read, runtime, target } = call;
+  const made = errorAnswer(error, askedOf(read), extraHeaders(error, target));
+  const headers = made.headers.flat();
+  edge.head(made.status, headers, false);
+  tap.response('gateway', made.status, recordHeaders(headers, session.fingerprint));
+  tap.data('gateway', made.body, {});
+  const ended = Promise.withResolvers<void>();
+  tap.end(
+    {
+      outcome: { http: made.status, result: error.code, fate: error.fate, messages: made.outcomes },
+      bytes: { request: call.body.length, upstream: 0, released: made.body.length },
+      duration: { total: Math.round((performance.now() - call.started) * 1000) / 1000 },
+      abortedBy: 'gateway',
+    },
+    (failed) =>
+      failed === undefined ? ended.resolve() : ended.reject(new GatewayError('recording_unavailable', error.fate)),
+  );
+  await ended.promise;
+  runtime.metrics.outcome(target.connection.name, error.code);
+  edge.end(made.body);
+}
+
+function extraHeaders(error: GatewayError, target: Target): (readonly [string, string])[] {
+  return [
+    ...target.cors,
+    ...(error.code === 'method_not_allowed' ? [['allow', 'GET, POST, DELETE, OPTIONS'] as const] : []),
+  ];
+}
+
+/** Who calls is not known (or may not enter): an event of the system strand, and words. */
+function refuseUnknown(
+  runtime: Runtime,
+  inForce: InForce,
+  target: Target,
+  edge: ClientEdge,
+  error: GatewayError,
+): void {
+  runtime.system.refused({
+    address: target.address,
+    reason: error.code,
+    connection: target.connection.name,
+    ...(error.detail === undefined ? {} : { detail: error.detail }),
+  });
+  runtime.metrics.outcome(target.connection.name, error.code);
+  if (error.code === 'internal')
+    runtime.log.error({ event: 'call_failed', err: error.cause ?? error }, 'A call failed.');
+  const extra = [...target.cors];
+  if (error.entry.http === 401) {
+    const why =
+      error.code === 'session_ended' || error.detail !== undefined
+        ? { error: 'invalid_token' as const, description: error.message }
+        : undefined;
+    extra.push(['www-authenticate', challenge(inForce.config, target.connection.name, target.path, why)]);
+  }
+  send(edge, error, extra);
+}
+
+/** The journal is failing or something unforeseen happened: words without a record, and nothing of the upstream's. */
+function failClosed(edge: ClientEdge, error: GatewayError, runtime: Runtime): void {
+  runtime.log.error({ event: 'call_failed', code: error.code, err: error.cause ?? error }, 'A call failed closed.');
+  if (edge.headSent) edge.cut();
+  else send(edge, error, []);
+}
+
+function send(edge: ClientEdge, error: GatewayError, extra: readonly (readonly [string, string])[]): void {
+  const made = errorAnswer(error, { ids: [], batch: false }, extra);
+  // What the client still sends is not read: the connection ends with this answer.
+  edge.head(made.status, [...made.headers.flat(), 'connection', 'close'], false);
+  edge.end(made.body);
+}
+
+function logFailure(runtime: Runtime, call: Call, error: GatewayError): void {
+  const { session, tap, target } = call;
+  const facts = {
+    event: 'exchange_failed',
+    code: error.code,
+    fate: error.fate,
+    session: session.id,
+    exchange: tap.exchange,
+  };
+  runtime.log.warn({ ...facts, connection: target.connection.name }, error.message);
+}
+
+function toGatewayError(error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error;
+  return new GatewayError('internal', 'not_forwarded', undefined, { cause: error });
+}

@@ -1,0 +1,82 @@
+/** Reads what a client sent, strictly: what two parsers could read differently is refused before anybody acts on it. */
+import type { IncomingMessage } from 'node:http';
+import { GatewayError } from '../errors.ts';
+import { allowsBatch, checkHeaders, type Era, eraOf } from '../mcp/eras.ts';
+import { parseStrictJson } from '../mcp/json.ts';
+import { type ClientMessage, readMessages } from '../mcp/message.ts';
+
+export interface ReadRequest {
+  readonly messages: readonly ClientMessage[];
+  readonly batch: boolean;
+  readonly era: Era;
+  /** Why it may not pass. */
+  readonly refused?: GatewayError;
+}
+
+/** The whole body. Throws `body_too_large`, `bad_http` (trailers), or the stream's error where the client went away. */
+export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (announced > limit) throw tooLarge(limit);
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > limit) throw tooLarge(limit);
+    chunks.push(chunk);
+  }
+  if (request.rawTrailers.length > 0) throw new GatewayError('bad_http', 'not_forwarded', 'Trailers are not accepted.');
+  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+}
+
+function tooLarge(limit: number): GatewayError {
+  return new GatewayError('body_too_large', 'not_forwarded', `The limit is ${limit} bytes.`);
+}
+
+/** GET and DELETE carry no message; a body there would be one that nobody reads. */
+export function readBodiless(request: IncomingMessage, body: Buffer): ReadRequest {
+  const era = eraOf(single(request, 'mcp-protocol-version'), []);
+  if (body.length === 0) return { messages: [], batch: false, era };
+  const refused = new GatewayError('bad_http', 'not_forwarded', `${request.method} takes no body.`);
+  return { messages: [], batch: false, era, refused };
+}
+
+export function readPost(request: IncomingMessage, body: Buffer): ReadRequest {
+  const version = single(request, 'mcp-protocol-version');
+  const nothing = { messages: [], batch: false, era: eraOf(version, []) } as const;
+  const media = checkMediaType(request);
+  if (media !== undefined) return { ...nothing, refused: media };
+  const json = parseStrictJson(body);
+  if (!json.ok)
+    return { ...nothing, refused: new GatewayError('parse_error', 'not_forwarded', `${json.words} (byte ${json.at})`) };
+  const read = readMessages(json.value, { batch: allowsBatch(version) });
+  if (!read.ok) return { ...nothing, refused: new GatewayError('invalid_request', 'not_forwarded', read.words) };
+  const era = eraOf(version, read.messages);
+  const mirror = {
+    protocolVersion: version,
+    mcpMethod: single(request, 'mcp-method'),
+    mcpName: single(request, 'mcp-name'),
+  };
+  const unlike = checkHeaders(mirror, read.messages, era);
+  const { messages, batch } = read;
+  if (unlike === undefined) return { messages, batch, era };
+  return { messages, batch, era, refused: new GatewayError(unlike.code, 'not_forwarded', unlike.words) };
+}
+
+function checkMediaType(request: IncomingMessage): GatewayError | undefined {
+  const type = single(request, 'content-type') ?? '';
+  const encoding = single(request, 'content-encoding');
+  if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
+    return new GatewayError('unsupported_media_type', 'not_forwarded');
+  }
+  // RFC 8259: JSON between systems is UTF-8; another charset parameter would be read two ways.
+  const match = /^application\/json\s*(?:;\s*charset\s*=\s*"?([^";\s]+)"?\s*)?$/i.exec(type.trim());
+  if (match === null || (match[1] !== undefined && match[1].toLowerCase() !== 'utf-8')) {
+    return new GatewayError('unsupported_media_type', 'not_forwarded');
+  }
+  return undefined;
+}
+
+function single(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}

@@ -1,0 +1,304 @@
+/**
+ * The way back of one call: upstream → RECORD → client, streaming with backpressure. Every piece is queued on the tap
+ * first and handed to the client's edge by its settle, so no byte is released before its frame is durable, and an SSE
+ * event only as a whole.
+ */
+import { createHmac } from 'node:crypto';
+import type { Dispatcher } from 'undici';
+import { GatewayError } from '../errors.ts';
+import type { EndFrame, ReturnedMessage } from '../recording/frame.ts';
+import { type Asked, errorAnswer, errorEvent } from './answer.ts';
+import type { ClientEdge } from './client-edge.ts';
+import { contentEncodingOf, recordHeaders, responseHeadersForClient } from './headers.ts';
+import { createBodyStream, createSseStream, type OutPart, type ResponseStream } from './response-stream.ts';
+import type { Tap } from './tap.ts';
+import { upstreamError } from './upstream.ts';
+
+export interface RelayInput {
+  readonly tap: Tap;
+  readonly edge: ClientEdge;
+  readonly asked: Asked;
+  /** A disconnect cancels: the modern era, and streams that were opened by GET. */
+  readonly disconnectCancels: boolean;
+  readonly eventBytes: number;
+  readonly requestBytes: number;
+  /** `performance.now()` when the call came in. */
+  readonly started: number;
+  readonly witnessKey: Buffer;
+  /** Headers of the gateway's own (CORS). */
+  readonly own: readonly (readonly [string, string])[];
+  fingerprint(value: string): string;
+  /** Seals the upstream's `Mcp-Session-Id`. */
+  sealSessionId(upstream: string): string;
+  /** Told of each message before it is released, with the upstream's session id where this response names one. */
+  onMessage(message: ReturnedMessage, mcpSession: string | undefined): void;
+  /** The exchange is over: its end is durable, or could not be made so. */
+  onEnd(outcome: { result: string; error?: GatewayError }): void;
+}
+
+export interface Relay extends Dispatcher.DispatchHandler {
+  /** Ends the call from the gateway's side. */
+  abort(error: GatewayError): void;
+}
+
+/** Bytes that may wait between upstream and client before the upstream is asked to pause. */
+const HIGH_WATER = 1024 * 1024;
+
+export function createRelay(input: RelayInput): Relay {
+  const { tap, edge } = input;
+  const witness = createHmac('sha256', input.witnessKey);
+  const outcomes: EndFrame['outcome']['messages'][number][] = [];
+  const unanswered = new Set<string | number>(input.asked.ids);
+  const ready: Buffer[] = [];
+  let controller: Dispatcher.DispatchController | undefined;
+  let sent = false;
+  let status: number | undefined;
+  let stream: ResponseStream | undefined;
+  let resumable = false;
+  let mcpSession: string | undefined;
+  let upstreamBytes = 0;
+  let upstreamStarted = performance.now();
+  let upstreamEnded: number | undefined;
+  let waiting = 0;
+  let slow = false;
+  let ending: 'no' | 'queued' | 'done' = 'no';
+  /** Set before the upstream is aborted, since its error comes back in the same turn. */
+  let failed = false;
+  let aborted: GatewayError | undefined;
+
+  edge.onDrain(() => {
+    slow = false;
+    resumeIfReady();
+  });
+  edge.onGone(() => {
+    if (input.disconnectCancels) finish({ result: 'cancelled', abortedBy: 'client' });
+    resumeIfReady();
+  });
+
+  function resumeIfReady(): void {
+    if (controller?.paused === true && waiting < HIGH_WATER / 2 && (!slow || edge.gone)) controller.resume();
+  }
+
+  function start(raw: readonly (Buffer | string)[]): void {
+    const refused = refusedAnswer(status ?? 0, raw);
+    if (refused !== undefined) {
+      fail(refused);
+      return;
+    }
+    const headers = toPairs(raw);
+    mcpSession = headers.find(([name]) => name === 'mcp-session-id')?.[1];
+    const sealed = mcpSession === undefined ? [] : [['mcp-session-id', input.sealSessionId(mcpSession)] as const];
+    const released = responseHeadersForClient(raw, [...input.own, ...sealed]);
+    const sse = headers.some(([name, value]) => name === 'content-type' && /^text\/event-stream\b/i.test(value));
+    stream = sse ? createSseStream(input.eventBytes) : createBodyStream(headers);
+    edge.head(status ?? 502, released, false);
+    tap.response('upstream', status ?? 502, recordHeaders(released, input.fingerprint), (error) => {
+      if (error !== undefined) recordingFailed(error);
+      // An event stream may stay silent for long: its head goes out alone.
+      else if (sse && ending === 'no') edge.head(status ?? 502, released, true);
+    });
+  }
+
+  function release(part: OutPart): void {
+    for (const message of part.messages ?? []) {
+      if (message.kind === 'response') {
+        const { id, error, isError } = message;
+        if (id !== undefined) unanswered.delete(id);
+        outcomes.push({
+          ...(id === undefined ? {} : { id }),
+          ...(error === undefined ? {} : { error }),
+          ...(isError ? { isError } : {}),
+        });
+      }
+      input.onMessage(message, mcpSession);
+    }
+    if (part.resumable) resumable = true;
+    waiting += part.bytes.length;
+    tap.data('upstream', part.bytes, { ...part, unreleased: edge.gone }, (error) => {
+      waiting -= part.bytes.length;
+      if (error !== undefined) {
+        recordingFailed(error);
+        return;
+      }
+      // The whole answer is queued and nothing is out: it leaves in one piece, with its own length.
+      if (ending === 'queued' && !edge.headSent) ready.push(part.bytes);
+      else if (!edge.write(part.bytes)) slow = true;
+      resumeIfReady();
+    });
+    if (waiting > HIGH_WATER || slow) controller?.pause();
+  }
+
+  /** Queues the end of the exchange; the response's last chunk ends when it is durable. */
+  function finish(how: {
+    result: string;
+    error?: GatewayError;
+    abortedBy?: 'client' | 'upstream' | 'gateway';
+    cut?: boolean;
+  }): void {
+    if (ending !== 'no') return;
+    ending = 'queued';
+    if (how.abortedBy !== undefined) controller?.abort(new Error('aborted'));
+    const now = performance.now();
+    tap.end(
+      {
+        outcome: {
+          ...(status === undefined || (how.abortedBy === 'client' && !edge.headSent) ? {} : { http: status }),
+          result: how.result,
+          ...(how.error === undefined ? {} : { fate: how.error.fate }),
+          messages: outcomes,
+        },
+        bytes: {
+          request: input.requestBytes,
+          upstream: upstreamBytes,
+          released: edge.released + (edge.gone ? 0 : waiting),
+        },
+        duration: { total: rounded(now - input.started), upstream: rounded((upstreamEnded ?? now) - upstreamStarted) },
+        ...(upstreamBytes === 0 ? {} : { upstreamHmac: `hmac-sha256:${witness.digest('hex')}` }),
+        ...(how.abortedBy === undefined ? {} : { abortedBy: how.abortedBy }),
+      },
+      (error) => {
+        ending = 'done';
+        if (error !== undefined || how.cut === true) edge.cut();
+        else edge.end(ready.length > 0 ? Buffer.concat(ready) : undefined);
+        input.onEnd(how);
+      },
+    );
+  }
+
+  /** A failure on the way back: in words where no head is queued, else as the stream allows. */
+  function fail(error: GatewayError): void {
+    if (ending !== 'no' || failed) return;
+    failed = true;
+    controller?.abort(error);
+    if (stream === undefined) {
+      const answer = errorAnswer(error, input.asked, input.own);
+      status = answer.status;
+      const headers = answer.headers.flat();
+      edge.head(answer.status, headers, false);
+      tap.response('gateway', answer.status, recordHeaders(headers, input.fingerprint), ifRefused);
+      say(answer.body);
+      outcomes.push(...answer.outcomes);
+      finish({ result: error.code, error, abortedBy: 'gateway' });
+      return;
+    }
+    // A stream with event ids can be resumed where it broke off: an error would end the request instead.
+    const speak = stream.kind === 'sse' && !resumable && unanswered.size > 0;
+    if (speak) {
+      const ids = [...unanswered];
+      say(errorEvent(error, ids));
+      outcomes.push(...ids.map((id) => ({ id, error: error.entry.rpc })));
+    }
+    finish({
+      result: error.code,
+      error,
+      abortedBy: sent && error.code === 'upstream_broken' ? 'upstream' : 'gateway',
+      cut: !speak,
+    });
+  }
+
+  function say(bytes: Buffer): void {
+    waiting += bytes.length;
+    tap.data('gateway', bytes, {}, (error) => {
+      waiting -= bytes.length;
+      if (error !== undefined) recordingFailed(error);
+      else if (!edge.headSent) ready.push(bytes);
+      else edge.write(bytes);
+    });
+  }
+
+  function ifRefused(error?: Error): void {
+    if (error !== undefined) recordingFailed(error);
+  }
+
+  /** The one answer that can't be recorded: that nothing can be. Nothing of the upstream's answer is in it. */
+  function recordingFailed(cause: Error): void {
+    if (ending === 'done') return;
+    ending = 'done';
+    const error = new GatewayError('recording_unavailable', sent ? 'outcome_withheld' : 'not_forwarded', undefined, {
+      cause,
+    });
+    controller?.abort(error);
+    if (edge.headSent) {
+      edge.cut();
+    } else {
+      const answer = errorAnswer(error, input.asked);
+      edge.head(answer.status, answer.headers.flat(), false);
+      edge.end(answer.body);
+    }
+    input.onEnd({ result: error.code, error });
+  }
+
+  function guarded(step: () => void): void {
+    try {
+      if (ending === 'no' && !failed) step();
+    } catch (error) {
+      fail(
+        error instanceof GatewayError
+          ? error
+          : new GatewayError('internal', 'outcome_withheld', undefined, { cause: error }),
+      );
+    }
+  }
+
+  return {
+    onRequestStart(given) {
+      controller = given;
+      if (aborted !== undefined || ending !== 'no') return given.abort(aborted ?? new Error('ended'));
+      sent = true;
+      upstreamStarted = performance.now();
+    },
+    onResponseStart(given, code) {
+      if (code < 200) return;
+      status = code;
+      guarded(() => start((given.rawHeaders ?? []) as readonly (Buffer | string)[]));
+    },
+    onResponseData(_, chunk) {
+      upstreamBytes += chunk.length;
+      witness.update(chunk);
+      guarded(() => {
+        for (const part of stream?.push(chunk, (late) => guarded(() => release(late))) ?? []) release(part);
+      });
+    },
+    onResponseEnd() {
+      upstreamEnded = performance.now();
+      guarded(() => {
+        for (const part of stream?.end() ?? []) release(part);
+        finish({ result: 'complete' });
+      });
+    },
+    onResponseError(_, error) {
+      upstreamEnded = performance.now();
+      guarded(() => {
+        if (stream !== undefined) for (const part of stream.end()) release(part);
+        fail(upstreamError(error, sent));
+      });
+    },
+    abort(error) {
+      aborted = error;
+      guarded(() => fail(error));
+    },
+  };
+}
+
+/** Answers of an upstream that must not pass: nobody else's redirect, login or encoding reaches a client. */
+function refusedAnswer(status: number, raw: readonly (Buffer | string)[]): GatewayError | undefined {
+  if (status >= 300 && status < 400) return new GatewayError('upstream_redirect', 'outcome_withheld');
+  if (status === 401 || status === 403 || status === 407) {
+    return new GatewayError('upstream_refused_credential', 'outcome_withheld', `It answered ${status}.`);
+  }
+  const encoding = contentEncodingOf(raw);
+  if (encoding !== undefined) return new GatewayError('upstream_encoded', 'outcome_withheld');
+  return undefined;
+}
+
+function toPairs(raw: readonly (Buffer | string)[]): [string, string][] {
+  const found: [string, string][] = [];
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    found.push([String(raw[index]).toLowerCase(), raw[index + 1]?.toString('latin1') ?? '']);
+  }
+  return found;
+}
+
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
+}

@@ -1,0 +1,91 @@
+/** Cuts what an upstream answers into parts that may be released one by one, and notes the messages that they end. */
+import { createMessageScanner } from '../mcp/scan.ts';
+import { createSseSplitter, type SsePart } from '../mcp/sse.ts';
+import type { ReturnedMessage } from '../recording/frame.ts';
+import { wholeCharacters } from './tap.ts';
+
+/** A part of a response on its way to the client: recorded as a whole, released as a whole. */
+export interface OutPart {
+  readonly bytes: Buffer;
+  readonly messages?: readonly ReturnedMessage[];
+  readonly comment?: boolean;
+  readonly event?: boolean;
+  readonly resumable?: boolean;
+}
+
+export interface ResponseStream {
+  readonly kind: 'sse' | 'body';
+  /** The parts that this chunk completes; a part that waited for the rest of its turn goes to `late`. */
+  push(chunk: Buffer, late: (part: OutPart) => void): OutPart[];
+  end(): OutPart[];
+}
+
+export function createSseStream(eventBytes: number): ResponseStream {
+  const splitter = createSseSplitter({ maxEventBytes: eventBytes });
+  const toPart = (part: SsePart): OutPart => {
+    if (part.kind === 'comment') return { bytes: part.bytes, comment: true };
+    return {
+      bytes: part.bytes,
+      event: true,
+      resumable: part.id !== undefined,
+      ...(part.data === undefined || part.data.length === 0 || part.incomplete
+        ? {}
+        : { messages: messagesIn(part.data) }),
+    };
+  };
+  return {
+    kind: 'sse',
+    push: (chunk) => splitter.push(chunk).map(toPart),
+    end: () => splitter.end().map(toPart),
+  };
+}
+
+function messagesIn(data: Buffer): ReturnedMessage[] {
+  const scanner = createMessageScanner();
+  scanner.push(data);
+  return scanner.end();
+}
+
+/**
+ * A body that is not an event stream. Its last piece names the messages, so a piece waits for what comes in the same
+ * turn (an answer's end most often does) and never longer; characters split between chunks stay whole.
+ */
+export function createBodyStream(headers: readonly (readonly [string, string])[]): ResponseStream {
+  const json = headers.some(([name, value]) => name === 'content-type' && /^application\/json\b/i.test(value));
+  const scanner = json ? createMessageScanner() : undefined;
+  let held: Buffer | undefined;
+  let partial: Buffer = Buffer.alloc(0);
+  let timer: NodeJS.Immediate | undefined;
+
+  function take(bytes: Buffer): OutPart[] {
+    const all = partial.length > 0 ? Buffer.concat([partial, bytes]) : bytes;
+    const whole = wholeCharacters(all);
+    partial = all.subarray(whole);
+    return whole > 0 ? [{ bytes: all.subarray(0, whole) }] : [];
+  }
+
+  return {
+    kind: 'body',
+    push(chunk, late) {
+      scanner?.push(chunk);
+      const parts = held === undefined ? [] : take(held);
+      held = chunk;
+      if (timer !== undefined) clearImmediate(timer);
+      timer = setImmediate(() => {
+        if (held === undefined) return;
+        const bytes = held;
+        held = undefined;
+        for (const part of take(bytes)) late(part);
+      });
+      return parts;
+    },
+    end() {
+      if (timer !== undefined) clearImmediate(timer);
+      const messages = scanner?.end() ?? [];
+      const rest = Buffer.concat([partial, ...(held === undefined ? [] : [held])]);
+      held = undefined;
+      partial = Buffer.alloc(0);
+      return rest.length > 0 || messages.length > 0 ? [{ bytes: rest, messages }] : [];
+    },
+  };
+}

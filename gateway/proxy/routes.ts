@@ -1,0 +1,101 @@
+/**
+ * The gateway's HTTP surface. The MCP route stands in front of everything that would read a body: it hands the raw
+ * request on. Behind it are the few addresses of the gateway's own.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import express from 'express';
+import { GatewayError } from '../errors.ts';
+import { protectedResourceMetadata } from '../identity/metadata.ts';
+import { type Answer, errorAnswer } from './answer.ts';
+import { handleCall } from './exchange.ts';
+import type { Runtime } from './runtime.ts';
+import { addressOf, preflightHeaders } from './target.ts';
+
+const WELL_KNOWN = '/.well-known/oauth-protected-resource';
+
+export function createGatewayServer(runtime: Runtime, headerBytes: number): Server {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.use((request, response, next) => {
+    // Probes come from a load balancer that knows no host name of ours.
+    if (request.url === '/healthz' || request.url === '/readyz') return probe(runtime, request.url, response);
+    const addressed = addressOf(runtime.inForce().config, request);
+    if (addressed.kind === 'refused') return refuse(runtime, request, response, addressed.error);
+    if (addressed.kind === 'other') return next();
+    const { target } = addressed;
+    if (request.method === 'OPTIONS') {
+      response.writeHead(204, preflightHeaders(target, request).flat());
+      return response.end();
+    }
+    const call = handleCall(runtime, target, request, response).finally(() => runtime.calls.delete(call));
+    runtime.calls.add(call);
+  });
+  app.get(/^\/\.well-known\/oauth-protected-resource(?:\/.*)?$/, (request, response, next) => {
+    const found = metadataAt(runtime, request);
+    if (found === undefined) return next();
+    response.set({ 'access-control-allow-origin': '*', 'cache-control': 'max-age=60' }).json(found);
+  });
+  app.use((request: IncomingMessage, response: ServerResponse) => {
+    refuse(runtime, request, response, new GatewayError('not_found'));
+  });
+  const server = createServer(
+    { maxHeaderSize: headerBytes, requireHostHeader: true, joinDuplicateHeaders: false, keepAliveTimeout: 620_000 },
+    app,
+  );
+  // A body may take its time; an answer may take hours. Heads may not.
+  server.headersTimeout = 20_000;
+  server.requestTimeout = 0;
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const overflow = error.code === 'HPE_HEADER_OVERFLOW';
+    const address = 'remoteAddress' in socket ? String(socket.remoteAddress) : 'unknown';
+    // A reset is nobody's request; anything else is one that two parsers might read differently.
+    if (error.code === 'ECONNRESET' || !socket.writable) return socket.destroy();
+    runtime.system.refused({ address, reason: 'bad_http', detail: String(error.code ?? 'unreadable') });
+    socket.end(
+      `HTTP/1.1 ${overflow ? '431 Request Header Fields Too Large' : '400 Bad Request'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+    );
+  });
+  for (const event of ['upgrade', 'connect'] as const) {
+    server.on(event, (request: IncomingMessage, socket) => {
+      runtime.system.refused({ address: request.socket.remoteAddress ?? 'unknown', reason: 'upgrade_refused' });
+      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    });
+  }
+  return server;
+}
+
+function metadataAt(runtime: Runtime, request: IncomingMessage) {
+  const { config } = runtime.inForce();
+  const host = (request.headers.host ?? '').toLowerCase().replace(/:\d+$/, '');
+  const rest = (request.url ?? '').slice(WELL_KNOWN.length);
+  for (const connection of Object.values(config.connections)) {
+    if (connection.host !== undefined && connection.host !== host) continue;
+    for (const path of connection.paths) {
+      const own = connection.host === undefined ? `/${connection.name}${path}` : path;
+      // RFC 9728 puts the resource's path behind the well-known part; at an own host's root the first path is meant.
+      const root = connection.host !== undefined && rest === '' && path === connection.paths[0];
+      if (rest === own || root) return protectedResourceMetadata(config, connection.name, path);
+    }
+  }
+  return undefined;
+}
+
+function probe(runtime: Runtime, url: string, response: ServerResponse): void {
+  const refusing = url === '/readyz' ? runtime.refusing() : undefined;
+  response.writeHead(refusing === undefined ? 200 : 503, ['content-type', 'text/plain', 'cache-control', 'no-store']);
+  response.end(`${refusing ?? 'ok'}\n`);
+}
+
+/** A refusal that belongs to no session: an event of the system strand. */
+function refuse(runtime: Runtime, request: IncomingMessage, response: ServerResponse, error: GatewayError): void {
+  const address = request.socket.remoteAddress ?? 'unknown';
+  runtime.system.refused({
+    address,
+    reason: error.code,
+    ...(error.detail === undefined ? {} : { detail: error.detail }),
+  });
+  const answer: Answer = errorAnswer(error, { ids: [], batch: false }, [['connection', 'close']]);
+  response.writeHead(answer.status, [...answer.headers.flat(), 'content-length', String(answer.body.length)]);
+  response.end(answer.body);
+}

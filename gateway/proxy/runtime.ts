@@ -1,0 +1,36 @@
+/** What every call needs, composed once by gateway.ts and passed on. */
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import type { TokenCheck } from '../identity/token.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Recorder } from '../recording/recorder.ts';
+import type { SystemStrand } from '../recording/system.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import type { Upstream } from './upstream.ts';
+
+/** One loaded configuration with what was made from it. A call keeps the one with which it began. */
+export interface InForce {
+  readonly config: Config;
+  readonly digest: string;
+  readonly policyDigest: string;
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+}
+
+export interface Runtime {
+  inForce(): InForce;
+  readonly replica: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly recorder: Recorder;
+  readonly sessions: Sessions;
+  readonly tokens: TokenCheck;
+  readonly system: SystemStrand;
+  readonly sealingKey: Buffer;
+  /** Calls under way, for an orderly stop. */
+  readonly calls: Set<Promise<void>>;
+  /** Why calls are refused now, if they are: the recording can't be kept, or the gateway is stopping. */
+  refusing(): 'recording_unavailable' | 'recording_behind' | 'shutting_down' | undefined;
+}

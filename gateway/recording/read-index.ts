@@ -1,0 +1,109 @@
+/** What the ledgers say is there: per strand its segments and its summary. It grows as checkpoints come. */
+import type { Manifest, SegmentManifest, UnknownManifest } from '../ledger/manifest.ts';
+import type { Store } from '../store/store.ts';
+import { createLedgerCursor, type LedgerCursor, listLedgers } from './read-ledger.ts';
+import { readSegmentName, readSummaryName, type StrandName } from './read-name.ts';
+import type { Problem } from './read-problem.ts';
+
+type SummaryManifest = Extract<Manifest, { kind: 'summary' }>;
+
+export interface IndexedStrand extends StrandName {
+  readonly connection: string | undefined;
+  /** In the order of their numbers where the ledger is sound; readers check. */
+  readonly segments: readonly SegmentManifest[];
+  readonly summary: SummaryManifest | undefined;
+}
+
+interface Growing extends StrandName {
+  connection: string | undefined;
+  segments: SegmentManifest[];
+  summary: SummaryManifest | undefined;
+}
+
+export interface LedgerIndex {
+  readonly strands: ReadonlyMap<string, IndexedStrand>;
+  strandsOf(session: string): readonly IndexedStrand[];
+  /** Names that a manifest covers. */
+  covers(object: string): boolean;
+  add(manifest: Manifest | UnknownManifest, ledger: string, entries: string): Problem | undefined;
+}
+
+export function createIndex(): LedgerIndex {
+  const strands = new Map<string, Growing>();
+  const sessions = new Map<string, Growing[]>();
+  const covered = new Set<string>();
+
+  function strandOf(name: StrandName): Growing {
+    let strand = strands.get(name.strand);
+    if (strand === undefined) {
+      const { day, session, ledger } = name;
+      strand = { day, session, ledger, strand: name.strand, connection: undefined, segments: [], summary: undefined };
+      strands.set(name.strand, strand);
+      const siblings = sessions.get(session);
+      if (siblings === undefined) sessions.set(session, [strand]);
+      else siblings.push(strand);
+    }
+    return strand;
+  }
+
+  return {
+    strands,
+    strandsOf: (session) => sessions.get(session) ?? [],
+    covers: (object) => covered.has(object),
+    add(manifest, ledger, entries) {
+      if (manifest.kind !== 'segment' && manifest.kind !== 'summary') return undefined;
+      const name = manifest.kind === 'segment' ? readSegmentName(manifest.object) : readSummaryName(manifest.object);
+      if (name === undefined || name.ledger !== ledger || name.session !== manifest.session) {
+        const words = `A ${manifest.kind} manifest of ${ledger} names ${manifest.object}, which is not this ledger's.`;
+        return { code: 'manifest_object', object: entries, words };
+      }
+      if (covered.has(manifest.object)) {
+        return { code: 'manifest_twice', object: entries, words: `${manifest.object} has two manifests.` };
+      }
+      covered.add(manifest.object);
+      const strand = strandOf(name);
+      if (manifest.kind === 'summary') {
+        strand.summary = manifest;
+        return undefined;
+      }
+      strand.segments.push(manifest);
+      strand.connection ??= readSegmentName(manifest.object)?.connection;
+      return undefined;
+    },
+  };
+}
+
+/** An index of the whole store that a refresh brings up to the newest checkpoint of every ledger. */
+export function createStoreIndex(store: Store): { index: LedgerIndex; refresh(): Promise<readonly Problem[]> } {
+  const index = createIndex();
+  const cursors = new Map<string, LedgerCursor>();
+  const problems: Problem[] = [];
+
+  async function advance(cursor: LedgerCursor): Promise<void> {
+    for (let batch = await cursor.next(); batch !== undefined; batch = await cursor.next()) {
+      problems.push(...batch.problems);
+      for (const { manifest, entries } of batch.manifests) {
+        const problem = index.add(manifest, cursor.ledger, entries);
+        if (problem !== undefined) problems.push(problem);
+      }
+    }
+  }
+
+  let last: Promise<readonly Problem[]> = Promise.resolve(problems);
+  return {
+    index,
+    refresh() {
+      // One at a time: two readers of one cursor would each see half of it.
+      last = last
+        .catch(() => undefined)
+        .then(async () => {
+          for (const ledger of await listLedgers(store)) {
+            if (!cursors.has(ledger)) cursors.set(ledger, createLedgerCursor(store, ledger));
+          }
+          await Promise.all([...cursors.values()].map(advance));
+          return problems;
+        });
+      return last;
+    },
+  };
+}

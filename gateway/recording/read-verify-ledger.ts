@@ -1,0 +1,145 @@
+/** Verifying one ledger: numbers without holes, entries, tree, signatures, heartbeats. What its manifests name comes after. */
+import { openCheckpoint } from '../ledger/checkpoint.ts';
+import type { Manifest, UnknownManifest } from '../ledger/manifest.ts';
+import { checkpointName } from '../ledger/names.ts';
+import { createLedgerVerifier, type LedgerVerifier } from '../ledger/verify.ts';
+import type { Store } from '../store/store.ts';
+import type { LedgerIndex } from './read-index.ts';
+import { type Batch, createLedgerCursor } from './read-ledger.ts';
+import { type Problem, problemOf } from './read-problem.ts';
+
+export interface LedgerReport {
+  readonly ledger: string;
+  readonly ok: boolean;
+  /** The key that its checkpoints were checked with, and who gave it. Absent where none is known. */
+  readonly key?: { readonly verifierKey: string; readonly from: 'given' | 'audit' };
+  readonly checkpoints: number;
+  readonly leaves: number;
+  readonly heartbeats: number;
+  /** Gaps that the gateway itself recorded. */
+  readonly gaps: number;
+  /** Root of the newest checkpoint that holds, base64. */
+  readonly root?: string;
+  /** Time of the newest manifest under a checkpoint. */
+  readonly newest?: string;
+  /** Manifests stored that no checkpoint covers yet. */
+  readonly pending: number;
+}
+
+export interface VerifiedLedger {
+  readonly report: LedgerReport;
+  readonly problems: readonly Problem[];
+  /** Stored and not yet evidence: what the newest entries name. */
+  readonly pending: readonly (Manifest | UnknownManifest)[];
+}
+
+export interface LedgerKeys {
+  readonly given: readonly string[];
+  readonly audit: string | undefined;
+}
+
+/** `objects` are the names below `ledger/<ledger>/` as listed before anything was read. */
+export async function verifyLedger(
+  store: Store,
+  ledger: string,
+  deps: { keys: LedgerKeys; index: LedgerIndex; objects: readonly string[] },
+): Promise<VerifiedLedger> {
+  const problems: Problem[] = [];
+  const cursor = createLedgerCursor(store, ledger);
+  const counts = { checkpoints: 0, leaves: 0, heartbeats: 0, gaps: 0 };
+  let newest: string | undefined;
+  let root: string | undefined;
+  let key: LedgerReport['key'];
+  let verifier: LedgerVerifier | undefined;
+
+  const take = (batch: Batch): void => {
+    counts.checkpoints++;
+    problems.push(...batch.problems);
+    for (const { manifest, entries } of batch.manifests) {
+      counts.leaves++;
+      if (manifest.kind === 'heartbeat') counts.heartbeats++;
+      if (manifest.kind === 'gap') counts.gaps++;
+      if (manifest.kind !== 'unknown' && (newest === undefined || manifest.at > newest)) newest = manifest.at;
+      const problem = deps.index.add(manifest, ledger, entries);
+      if (problem !== undefined) problems.push(problem);
+    }
+    if (batch.checkpoint === 0) {
+      key = chooseKey(batch.note, deps.keys);
+      if (key === undefined) problems.push(keyUnknown(ledger));
+      else verifier = createLedgerVerifier({ ledger, verifierKey: key.verifierKey });
+    }
+    if (verifier === undefined) return;
+    try {
+      for (const { number, bytes } of batch.entries) verifier.entries(number, bytes);
+      root = verifier.checkpoint(batch.checkpoint, batch.note).root.toString('base64');
+    } catch (error) {
+      // What follows would fail for the same reason: the first object that does not hold is the one to look at. What
+      // reading has said of this batch already is not said twice.
+      const problem = problemOf(error);
+      if (!batch.problems.some(({ code }) => code === problem.code)) problems.push(problem);
+      verifier = undefined;
+    }
+  };
+  for (let batch = await cursor.next(); batch !== undefined; batch = await cursor.next()) take(batch);
+
+  const rest = await cursor.rest();
+  problems.push(...rest.problems, ...strays(ledger, deps.objects, cursor.position));
+  return {
+    report: {
+      ledger,
+      ok: problems.length === 0,
+      ...(key === undefined ? {} : { key }),
+      ...counts,
+      ...(root === undefined ? {} : { root }),
+      ...(newest === undefined ? {} : { newest }),
+      pending: rest.manifests.length,
+    },
+    problems,
+    pending: rest.manifests.map(({ manifest }) => manifest),
+  };
+}
+
+function chooseKey(note: Uint8Array, { given, audit }: LedgerKeys): LedgerReport['key'] {
+  if (given.length === 0) return audit === undefined ? undefined : { verifierKey: audit, from: 'audit' };
+  const text = Buffer.from(note).toString('utf8');
+  const fitting = given.find((verifierKey) => {
+    try {
+      openCheckpoint(text, verifierKey);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  // None fits: the first one names the failure.
+  const verifierKey = fitting ?? given[0];
+  return verifierKey === undefined ? undefined : { verifierKey, from: 'given' };
+}
+
+function keyUnknown(ledger: string): Problem {
+  return {
+    code: 'key_unknown',
+    object: checkpointName(ledger, 0),
+    words: 'No verifier key is known for this ledger, so its signatures prove nothing. Give one with --key.',
+  };
+}
+
+/** Objects behind a hole in the numbers, and names that no ledger has. */
+function strays(
+  ledger: string,
+  objects: readonly string[],
+  position: { readonly checkpoint: number; readonly entries: number },
+): Problem[] {
+  const problems: Problem[] = [];
+  for (const object of objects) {
+    const [, kind, digits] =
+      /^(checkpoint|entries)\/(\d{10})(?:\.ndjson)?$/.exec(object.slice(`ledger/${ledger}/`.length)) ?? [];
+    const next = kind === 'checkpoint' ? position.checkpoint : position.entries;
+    const named = kind === 'checkpoint' ? !object.endsWith('.ndjson') : object.endsWith('.ndjson');
+    if (kind === undefined || !named) {
+      problems.push({ code: 'uncovered', object, words: 'A ledger has no object of this name.' });
+    } else if (Number(digits) >= next) {
+      problems.push({ code: `${kind}_gap`, object, words: `Number ${next} is missing before it.` });
+    }
+  }
+  return problems;
+}

@@ -1,0 +1,150 @@
+/**
+ * The recorder: strands over one journal, sealed into one ledger. It knows frames and sessions' ids, not HTTP.
+ */
+import { join } from 'node:path';
+import { uuidv7 } from 'uuidv7';
+import { type Clock, dayOf, isoMicros } from '../clock.ts';
+import { makeFolder } from '../durable-file.ts';
+import type { Signer } from '../ledger/signer.ts';
+import type { Store } from '../store/store.ts';
+import type { FileSystem } from './file-system.ts';
+import type { SessionStart } from './frame.ts';
+import { createJournal, type Journal } from './journal.ts';
+import { recover } from './recover.ts';
+import { createSealer, type SealerEvents } from './sealer.ts';
+import { createStrand, newStrandState, type Strand, type StrandState } from './strand.ts';
+import { createWriteAhead } from './write-ahead.ts';
+
+export interface Recorder {
+  readonly ledger: string;
+  readonly verifierKey: string;
+  readonly journal: Journal;
+  /** Strands that have not ended. */
+  strands(): Iterable<Strand>;
+  strand(session: string): Strand | undefined;
+  /** Begins a strand; resolves when its `session.start` is durable. Its first segment is sealed right away. */
+  begin(session: string, start: SessionStart['start']): Promise<Strand>;
+  /** Ends a strand; resolves when its `strand.end` is durable. */
+  end(strand: Strand, reason: string): Promise<void>;
+  /** Seals everything that is durable by now. */
+  seal(): Promise<void>;
+  heartbeat(): Promise<void>;
+  /** Set where the last stop was a crash. */
+  readonly crash: { readonly last: string } | undefined;
+  stop(): Promise<void>;
+}
+
+export interface RecorderOptions {
+  /** The disk's folder. */
+  readonly path: string;
+  readonly ledger: string;
+  readonly journalKey: Buffer;
+  readonly signer: Signer;
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Milliseconds. */
+  readonly sealEvery: number;
+  readonly events: SealerEvents;
+  readonly fileSystem?: FileSystem;
+}
+
+export async function openRecorder(options: RecorderOptions): Promise<Recorder> {
+  const { clock, ledger } = options;
+  const folder = join(options.path, 'journal');
+  await makeFolder(folder);
+  const writeAhead = createWriteAhead(options.path);
+  const recovered = await recover({ folder, ledger, key: options.journalKey, writeAhead });
+  const journal = await createJournal({
+    folder,
+    key: options.journalKey,
+    found: recovered.found,
+    sealed: recovered.unfinished?.after.sealed ?? recovered.state.sealed,
+    now: () => clock.millis(),
+    ...(options.fileSystem === undefined ? {} : { fileSystem: options.fileSystem }),
+  });
+  const strands = new Map<string, Strand>();
+  const sealer = createSealer({
+    journal,
+    writeAhead,
+    strands,
+    clock,
+    state: recovered.state,
+    store: options.store,
+    signer: options.signer,
+    sealEvery: options.sealEvery,
+    events: options.events,
+    ...(recovered.unfinished === undefined ? {} : { unfinished: recovered.unfinished }),
+  });
+
+  function adopt(state: StrandState): Strand {
+    const strand = createStrand(state, { journal, clock, ledger, onAppend: sealer.notice });
+    strands.set(state.session, strand);
+    return strand;
+  }
+
+  for (const state of recovered.strands) adopt(state);
+  // This start is not an orderly stop any more; a crash from here on must be seen as one.
+  const { stopped: _, ...running } = recovered.state;
+  await writeAhead.writeState(running);
+  await closeWhatIsOpen([...strands.values()], recovered.crash, isoMicros(clock.micros()));
+  if (strands.size > 0) sealer.notice(false);
+
+  return {
+    ledger,
+    verifierKey: options.signer.verifierKey,
+    journal,
+    crash: recovered.crash,
+    strands: () => strands.values(),
+    strand: (session) => strands.get(session),
+    async begin(session, start) {
+      const at = isoMicros(clock.micros());
+      const strand = adopt(newStrandState({ session, ledger, day: dayOf(clock.micros()), start, at }));
+      try {
+        await strand.commit({ type: 'session.start', start });
+      } catch (error) {
+        strands.delete(session);
+        throw error;
+      }
+      void sealer.seal();
+      return strand;
+    },
+    end: (strand, reason) => strand.commit({ type: 'strand.end', reason }),
+    seal: sealer.seal,
+    heartbeat: sealer.heartbeat,
+    async stop() {
+      await sealer.stop();
+      await journal.close();
+    },
+  };
+}
+
+export function newSystemSession(): string {
+  return `sys_${uuidv7()}`;
+}
+
+/**
+ * After a crash: an exchange that has no end gets one, `unknown`, since its answer may or may not have come; and a gap
+ * says from when to when this disk had nobody. A system strand belongs to one process: it ends here.
+ */
+async function closeWhatIsOpen(strands: Strand[], crash: { last: string } | undefined, now: string): Promise<void> {
+  const commits: Promise<void>[] = [];
+  for (const strand of strands) {
+    if (strand.state.endedAt !== undefined) continue;
+    for (const exchange of [...strand.state.open]) {
+      commits.push(
+        strand.commit({
+          type: 'end',
+          exchange,
+          outcome: { result: 'unknown', fate: 'outcome_withheld', messages: [] },
+          abortedBy: 'gateway',
+        }),
+      );
+    }
+    if (crash !== undefined) {
+      const reason = 'The gateway stopped without an orderly end; what it had acknowledged is here.';
+      commits.push(strand.commit({ type: 'gap', gap: { reason, from: crash.last, to: now } }));
+    }
+    if (strand.session.startsWith('sys_')) commits.push(strand.commit({ type: 'strand.end', reason: 'restart' }));
+  }
+  await Promise.all(commits);
+}

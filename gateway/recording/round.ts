@@ -1,0 +1,254 @@
+/**
+ * Builds a sealing round: what the journal holds behind the sealed position, cut into one segment a strand, with the
+ * manifests that will name them. Nothing here writes or stores.
+ */
+import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { encodeManifest, type Manifest } from '../ledger/manifest.ts';
+import { entriesName } from '../ledger/names.ts';
+import { appendLeaf, leafHash } from '../ledger/tree.ts';
+import type { Journal } from './journal.ts';
+import type { Position } from './journal-file.ts';
+import { segmentName, summaryName } from './objects.ts';
+import type { StrandState } from './strand.ts';
+import type { LedgerState, Round, StoredObject } from './write-ahead.ts';
+
+/** Journal bytes that one round takes at most, and raw bytes of one segment: bounds of memory, not of durability. */
+const ROUND_LIMIT = 32 * 1024 * 1024;
+const SEGMENT_LIMIT = 16 * 1024 * 1024;
+/** Comments (SSE keep-alives) wait this long for a real frame before they get a segment of their own. */
+const CARRY_LIMIT_MS = 5 * 60 * 1000;
+const CARRY_LINES = 200;
+
+const compress = promisify(gzip);
+
+export interface RoundInput {
+  readonly journal: Journal;
+  readonly state: LedgerState;
+  readonly strands: ReadonlyMap<string, { readonly state: StrandState }>;
+  /** ISO time for the manifests. */
+  readonly at: string;
+  readonly now: number;
+  readonly heartbeat?: { readonly clockOffset: number };
+  /** The gateway stops: carried lines are sealed too. */
+  readonly last: boolean;
+}
+
+/** Where a sealed round leaves a strand; applied to the strand itself once the round is on this disk. */
+interface StrandMove {
+  readonly session: string;
+  readonly nextSegment: number;
+  readonly sealedThrough: number;
+  readonly carried: StrandState['carried'];
+  readonly done: boolean;
+}
+
+export interface BuiltRound {
+  readonly round: Round;
+  readonly moves: readonly StrandMove[];
+}
+
+/** The next round, or undefined where there is nothing to seal. */
+export async function buildRound(input: RoundInput): Promise<BuiltRound | undefined> {
+  const { groups, to } = await readGroups(input);
+  const building = new RoundBuilder(input);
+  for (const [session, strand] of input.strands) {
+    const fresh = groups.get(session) ?? [];
+    if (fresh.length > 0 || strand.state.carried !== undefined) await building.addStrand(strand.state, fresh);
+  }
+  for (const session of groups.keys()) {
+    if (!input.strands.has(session)) throw new Error(`The journal holds frames of the unknown strand ${session}.`);
+  }
+  if (input.heartbeat !== undefined) building.addHeartbeat(input.heartbeat.clockOffset);
+  const moved = to.file !== input.state.sealed.file || to.offset !== input.state.sealed.offset;
+  return building.manifests.length > 0 || moved ? building.finish(to) : undefined;
+}
+
+async function readGroups(input: RoundInput): Promise<{ groups: Map<string, Buffer[]>; to: Position }> {
+  const groups = new Map<string, Buffer[]>();
+  let to = input.state.sealed;
+  let taken = 0;
+  while (taken < ROUND_LIMIT) {
+    const { lines, to: reached } = await input.journal.read(to, 1024 * 1024);
+    if (reached.file === to.file && reached.offset === to.offset) break;
+    to = reached;
+    for (const line of lines) {
+      const session = sessionOf(line);
+      const group = groups.get(session);
+      if (group === undefined) groups.set(session, [line]);
+      else group.push(line);
+      taken += line.length;
+    }
+  }
+  return { groups, to };
+}
+
+class RoundBuilder {
+  readonly manifests: string[] = [];
+  readonly #input: RoundInput;
+  readonly #objects: StoredObject[] = [];
+  readonly #moves = new Map<string, StrandMove>();
+
+  constructor(input: RoundInput) {
+    this.#input = input;
+  }
+
+  async addStrand(strand: StrandState, fresh: Buffer[]): Promise<void> {
+    const { now, last } = this.#input;
+    const carried = strand.carried?.lines.map((line) => Buffer.from(line)) ?? [];
+    const lines = [...carried, ...fresh];
+    const since = strand.carried?.since ?? now;
+    const onlyComments = lines.every(isComment);
+    if (onlyComments && !last && lines.length <= CARRY_LINES && now - since < CARRY_LIMIT_MS) {
+      if (fresh.length === 0) return;
+      const waiting = { lines: lines.map(String), since };
+      this.#move(strand, { nextSegment: strand.nextSegment, sealedThrough: strand.sealedThrough, carried: waiting });
+      return;
+    }
+    let number = strand.nextSegment;
+    let first = strand.sealedThrough + 1;
+    for (const part of cut(lines)) {
+      await this.#addSegment(strand, number++, first, part);
+      first += part.length;
+    }
+    this.#move(strand, { nextSegment: number, sealedThrough: first - 1, carried: undefined });
+    if (strand.endedAt === first - 1) this.#addSummary(strand, number);
+  }
+
+  #move(
+    strand: StrandState,
+    to: { nextSegment: number; sealedThrough: number; carried: StrandState['carried'] },
+  ): void {
+    this.#moves.set(strand.session, { session: strand.session, ...to, done: strand.endedAt === to.sealedThrough });
+  }
+
+  async #addSegment(strand: StrandState, number: number, first: number, lines: Buffer[]): Promise<void> {
+    const found = seqOf(lines[0]);
+    const last = seqOf(lines.at(-1));
+    if (found !== first || last !== first + lines.length - 1) {
+      throw new Error(`Strand ${strand.session} goes on at ${found}…${last}, expected ${first}+${lines.length}.`);
+    }
+    const strandId = strand.summary.strand;
+    const name = segmentName({ day: strand.day, connection: strand.connection, strand: strandId, number });
+    const bytes = await compress(Buffer.concat(lines), { level: 3 });
+    this.#store({ kind: 'segment', session: strand.session, first, last }, { name, bytes });
+    for (const line of lines) if (isGap(line)) this.#addGap(line);
+  }
+
+  #addGap(line: Buffer): void {
+    const frame = JSON.parse(line.toString()) as { session: string; gap: { reason: string; from: string; to: string } };
+    this.#note({ v: 1, kind: 'gap', session: frame.session, ...frame.gap, at: this.#input.at });
+  }
+
+  #addSummary(strand: StrandState, segments: number): void {
+    const bytes = Buffer.from(`${JSON.stringify({ ...strand.summary, segments })}\n`);
+    const name = summaryName(strand.day, strand.summary.strand);
+    this.#store({ kind: 'summary', session: strand.session }, { name, bytes });
+  }
+
+  addHeartbeat(clockOffset: number): void {
+    const { lastCheckpoint } = this.#input.state;
+    const previous = lastCheckpoint === undefined ? {} : { previous: lastCheckpoint };
+    this.#note({ v: 1, kind: 'heartbeat', ...previous, clockOffset, at: this.#input.at });
+  }
+
+  #store(
+    what: { kind: 'segment'; session: string; first: number; last: number } | { kind: 'summary'; session: string },
+    object: StoredObject,
+  ): void {
+    this.#objects.push(object);
+    const stored = { object: object.name, size: object.bytes.length, sha256: sha256(object.bytes) };
+    const { at } = this.#input;
+    this.#note(
+      what.kind === 'segment'
+        ? { v: 1, kind: 'segment', ...stored, session: what.session, first: what.first, last: what.last, at }
+        : { v: 1, kind: 'summary', ...stored, session: what.session, at },
+    );
+  }
+
+  #note(manifest: Manifest): void {
+    this.manifests.push(encodeManifest(manifest));
+  }
+
+  finish(to: Position): BuiltRound {
+    const { state, strands } = this.#input;
+    let frontier = state.frontier;
+    for (const line of this.manifests) frontier = appendLeaf(frontier, leafHash(Buffer.from(line)));
+    const after: LedgerState = {
+      ...state,
+      sealed: to,
+      frontier,
+      nextEntries: state.nextEntries + (this.manifests.length > 0 ? 1 : 0),
+      strands: [...strands.values()].flatMap((strand) =>
+        applyMove(strand.state, this.#moves.get(strand.state.session)),
+      ),
+    };
+    if (this.manifests.length > 0) {
+      const name = entriesName(state.ledger, state.nextEntries);
+      this.#objects.push({ name, bytes: Buffer.from(`${this.manifests.join('\n')}\n`) });
+    }
+    return { round: { objects: this.#objects, after }, moves: [...this.#moves.values()] };
+  }
+}
+
+function applyMove(state: StrandState, move: StrandMove | undefined): StrandState[] {
+  if (move === undefined) return [structuredClone(state)];
+  if (move.done) return [];
+  // A copy of one moment: the strand itself goes on changing until the round is written.
+  const { carried: _, ...rest } = structuredClone(state);
+  return [
+    {
+      ...rest,
+      nextSegment: move.nextSegment,
+      sealedThrough: move.sealedThrough,
+      ...(move.carried === undefined ? {} : { carried: move.carried }),
+    },
+  ];
+}
+
+function* cut(lines: Buffer[]): Iterable<Buffer[]> {
+  let part: Buffer[] = [];
+  let size = 0;
+  for (const line of lines) {
+    if (part.length > 0 && size + line.length > SEGMENT_LIMIT) {
+      yield part;
+      part = [];
+      size = 0;
+    }
+    part.push(line);
+    size += line.length;
+  }
+  if (part.length > 0) yield part;
+}
+
+const SESSION_AT = '{"v":1,"session":"'.length;
+
+/** A line's session without parsing the line: the common fields come first, in fixed order, and hold no foreign text. */
+function sessionOf(line: Buffer): string {
+  return line.toString('latin1', SESSION_AT, line.indexOf(0x22, SESSION_AT));
+}
+
+/** The common fields of a line and what follows its type; long enough for every id that this gateway makes. */
+function head(line: Buffer): string {
+  return line.toString('latin1', 0, 320);
+}
+
+function seqOf(line: Buffer | undefined): number {
+  const match = line === undefined ? null : /^\{"v":1,"session":"[^"]*","strand":"[^"]*","seq":(\d+),/.exec(head(line));
+  return match === null ? -1 : Number(match[1]);
+}
+
+const TYPE = /^\{"v":1,"session":"[^"]*","strand":"[^"]*","seq":\d+,"at":"[^"]*","type":/;
+
+function isComment(line: Buffer): boolean {
+  return head(line).replace(TYPE, '').startsWith('"data","comment":true');
+}
+
+function isGap(line: Buffer): boolean {
+  return head(line).replace(TYPE, '').startsWith('"gap"');
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

@@ -1,0 +1,118 @@
+/**
+ * A strand: what this disk's ledger holds of one session. It numbers frames without holes and folds what became durable
+ * into its summary. Numbers that a failed commit refused are given again.
+ */
+import { type Clock, isoMicros } from '../clock.ts';
+import { FORMAT_VERSION, type Frame, type FrameBody, type SessionStart } from './frame.ts';
+import type { Journal } from './journal.ts';
+import { emptySummary, foldFrame, type StrandSummary } from './summary.ts';
+
+/** A strand as the write-ahead state keeps it. */
+export interface StrandState {
+  readonly session: string;
+  readonly connection: string;
+  /** Day of the session's start, UTC: the partition of all its segments. */
+  readonly day: string;
+  /** Number of the next segment. */
+  nextSegment: number;
+  /** `seq` up to which frames are in stored or write-ahead segments; -1 before the first. */
+  sealedThrough: number;
+  /** `seq` up to which `summary` and `open` have been folded. */
+  foldedThrough: number;
+  summary: StrandSummary;
+  /** Exchanges that were recorded as begun and not as ended. */
+  open: string[];
+  expires?: string;
+  /** Lines that wait for a real frame (SSE comments), and since when (milliseconds). */
+  carried?: { lines: string[]; since: number };
+  /** `seq` of the `strand.end` frame. */
+  endedAt?: number;
+}
+
+export interface Strand {
+  readonly session: string;
+  readonly connection: string;
+  readonly state: StrandState;
+  /** Queues a frame. `settle` is called when it is durable, or with the error that refused it. */
+  append(body: FrameBody, settle?: (error?: Error) => void): void;
+  /** Called when everything queued so far is durable (or refused), without a frame of its own. */
+  barrier(settle: (error?: Error) => void): void;
+  /** Queues a frame; resolves when it is durable. */
+  commit(body: FrameBody): Promise<void>;
+}
+
+export function newStrandState(frame: {
+  session: string;
+  ledger: string;
+  day: string;
+  start: SessionStart['start'];
+  at: string;
+}): StrandState {
+  const connection = frame.start.connection;
+  return {
+    session: frame.session,
+    connection,
+    day: frame.day,
+    nextSegment: 0,
+    sealedThrough: -1,
+    foldedThrough: -1,
+    summary: emptySummary({ session: frame.session, ledger: frame.ledger, connection, at: frame.at }),
+    open: [],
+    ...(frame.start.expires === undefined ? {} : { expires: frame.start.expires }),
+  };
+}
+
+/** Folds a durable frame into the state; used when it becomes durable and again by recovery. */
+export function foldIntoState(state: StrandState, frame: Frame): void {
+  if (frame.seq <= state.foldedThrough) return;
+  state.foldedThrough = frame.seq;
+  foldFrame(state.summary, frame);
+  if (frame.type === 'request') state.open.push(frame.exchange);
+  else if (frame.type === 'end') state.open = state.open.filter((exchange) => exchange !== frame.exchange);
+  else if (frame.type === 'strand.end') state.endedAt = frame.seq;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+export function createStrand(
+  state: StrandState,
+  deps: { journal: Journal; clock: Clock; ledger: string; onAppend: (quiet: boolean) => void },
+): Strand {
+  const { journal, clock } = deps;
+  let next = Math.max(state.foldedThrough, state.sealedThrough) + 1;
+  const prefix = `{"v":${FORMAT_VERSION},"session":"${state.session}","strand":"${state.session}.${deps.ledger}","seq":`;
+
+  let ended = state.endedAt !== undefined;
+
+  function append(body: FrameBody, settle?: (error?: Error) => void): void {
+    if (ended) {
+      settle?.(new Error(`Strand ${state.summary.strand} has ended.`));
+      return;
+    }
+    ended = body.type === 'strand.end';
+    const seq = next++;
+    const at = isoMicros(clock.micros());
+    // The common fields by hand: they are the same on every frame of the strand, and this is the hot path.
+    const line = Buffer.from(`${prefix}${seq},"at":"${at}",${JSON.stringify(body).slice(1)}\n`);
+    journal.append(line, (error) => {
+      if (error === undefined) {
+        foldIntoState(state, { ...body, seq, at } as Frame);
+        deps.onAppend(body.type === 'data' && body.comment === true);
+      } else {
+        next = Math.min(next, seq);
+        if (body.type === 'strand.end') ended = false;
+      }
+      settle?.(error);
+    });
+  }
+
+  return {
+    session: state.session,
+    connection: state.connection,
+    state,
+    append,
+    barrier: (settle) => journal.append(NOTHING, settle),
+    commit: (body) =>
+      new Promise((done, fail) => append(body, (error) => (error === undefined ? done() : fail(error)))),
+  };
+}

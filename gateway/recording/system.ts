@@ -1,0 +1,77 @@
+/**
+ * The system strand: what belongs to no session. A new one each process start and UTC day. Refusals of callers that are
+ * not known yet are one event per address, reason and minute, with a count, so that a flood fills no disk.
+ */
+import { type Clock, dayOf } from '../clock.ts';
+import type { SessionStart } from './frame.ts';
+import { newSystemSession, type Recorder } from './recorder.ts';
+import type { Strand } from './strand.ts';
+
+export interface SystemStrand {
+  /** Records an event; resolves when it is durable. */
+  event(name: string, details?: Record<string, unknown>): Promise<void>;
+  /** Counts a refusal that belongs to no session. */
+  refused(facts: { address: string; reason: string; connection?: string; detail?: string }): void;
+  /** Begins a new strand where the day has changed, and writes counts that are due. Called every few seconds. */
+  turn(): Promise<void>;
+  close(reason: string): Promise<void>;
+}
+
+interface Counted {
+  readonly facts: { address: string; reason: string; connection?: string; detail?: string };
+  readonly minute: number;
+  count: number;
+}
+
+/** Distinct address-and-reason pairs a minute; beyond it addresses are counted together. */
+const MOST_COUNTED = 1000;
+
+export async function openSystemStrand(
+  recorder: Recorder,
+  clock: Clock,
+  start: () => SessionStart['start'],
+): Promise<SystemStrand> {
+  let strand: Strand = await recorder.begin(newSystemSession(), start());
+  let day = dayOf(clock.micros());
+  const counts = new Map<string, Counted>();
+
+  async function flush(before: number): Promise<void> {
+    for (const [key, counted] of counts) {
+      if (counted.minute >= before) continue;
+      counts.delete(key);
+      if (counted.count > 0)
+        await strand.commit({ type: 'event', event: { name: 'refused', ...counted.facts, count: counted.count } });
+    }
+  }
+
+  return {
+    event: (name, details = {}) => strand.commit({ type: 'event', event: { name, ...details } }),
+    refused(facts) {
+      const minute = Math.floor(clock.millis() / 60_000);
+      const full = counts.size >= MOST_COUNTED;
+      const kept = full ? { ...facts, address: 'several' } : facts;
+      const key = JSON.stringify([kept.address, kept.reason, kept.connection, minute]);
+      const there = counts.get(key);
+      if (there !== undefined) {
+        there.count++;
+        return;
+      }
+      counts.set(key, { facts: kept, minute, count: 0 });
+      // The first of its minute is recorded at once; the rest of the minute follows as a count.
+      strand.append({ type: 'event', event: { name: 'refused', ...kept, count: 1 } });
+    },
+    async turn() {
+      await flush(Math.floor(clock.millis() / 60_000));
+      const today = dayOf(clock.micros());
+      if (today === day) return;
+      day = today;
+      const before = strand;
+      strand = await recorder.begin(newSystemSession(), start());
+      await recorder.end(before, 'day');
+    },
+    async close(reason) {
+      await flush(Number.POSITIVE_INFINITY);
+      await recorder.end(strand, reason);
+    },
+  };
+}

@@ -1,0 +1,127 @@
+/**
+ * What sealing keeps beside the journal. Every name and byte that will be stored is on this disk before the first upload
+ * begins, so that after a crash the same bytes go to the same names, and "exists" can only mean "ours, stored".
+ *
+ *     state.json            where sealing stands: rewritten after each round
+ *     round                 the objects of the round under way, and the state that holds once they are stored
+ *     checkpoint            the signed checkpoint that is being stored
+ */
+
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { readIfThere, syncFolder, writeDurably } from '../durable-file.ts';
+import type { Position } from './journal-file.ts';
+import type { StrandState } from './strand.ts';
+
+export interface LedgerState {
+  readonly v: 1;
+  readonly ledger: string;
+  /** The journal is sealed up to here. */
+  readonly sealed: Position;
+  /** Number of the next entries object and of the next checkpoint. */
+  readonly nextEntries: number;
+  readonly nextCheckpoint: number;
+  /** The tree over all leaves of stored entries. */
+  readonly frontier: { readonly size: number; readonly hashes: readonly string[] };
+  /** How many leaves the newest stored checkpoint covers, and the SHA-256 of its note. */
+  readonly checkpointed: number;
+  readonly lastCheckpoint?: string;
+  readonly strands: readonly StrandState[];
+  /** Written by an orderly stop, milliseconds; absent while running, so that its absence at start means a crash. */
+  readonly stopped?: number;
+}
+
+/** One object to store, with its exact bytes. */
+export interface StoredObject {
+  readonly name: string;
+  readonly bytes: Buffer;
+}
+
+export interface Round {
+  readonly objects: readonly StoredObject[];
+  /** The state once they are stored. */
+  readonly after: LedgerState;
+}
+
+interface SignedCheckpoint {
+  readonly number: number;
+  readonly size: number;
+  readonly note: string;
+}
+
+const position = z.object({ file: z.int(), offset: z.int() });
+const stateSchema = z.looseObject({
+  v: z.literal(1),
+  ledger: z.string(),
+  sealed: position,
+  nextEntries: z.int(),
+  nextCheckpoint: z.int(),
+  frontier: z.object({ size: z.int(), hashes: z.array(z.string()) }),
+  checkpointed: z.int(),
+  strands: z.array(z.looseObject({ session: z.string(), sealedThrough: z.int(), foldedThrough: z.int() })),
+});
+const roundHeader = z.object({
+  objects: z.array(z.object({ name: z.string(), size: z.int() })),
+  after: stateSchema,
+});
+const checkpointSchema = z.object({ number: z.int(), size: z.int(), note: z.string() });
+
+export interface WriteAhead {
+  readState(): Promise<LedgerState | undefined>;
+  writeState(state: LedgerState): Promise<void>;
+  readRound(): Promise<Round | undefined>;
+  writeRound(round: Round): Promise<void>;
+  clearRound(): Promise<void>;
+  readCheckpoint(): Promise<SignedCheckpoint | undefined>;
+  writeCheckpoint(checkpoint: SignedCheckpoint): Promise<void>;
+  clearCheckpoint(): Promise<void>;
+}
+
+export function createWriteAhead(folder: string): WriteAhead {
+  const path = (name: string): string => join(folder, name);
+  async function clear(name: string): Promise<void> {
+    await rm(path(name), { force: true });
+    await syncFolder(folder);
+  }
+  return {
+    async readState() {
+      const bytes = await readIfThere(path('state.json'));
+      return bytes === undefined
+        ? undefined
+        : (stateSchema.parse(JSON.parse(bytes.toString())) as unknown as LedgerState);
+    },
+    writeState: (state) => writeDurably(path('state.json'), [Buffer.from(JSON.stringify(state))]),
+    async readRound() {
+      const bytes = await readIfThere(path('round'));
+      if (bytes === undefined) return undefined;
+      const newline = bytes.indexOf(0x0a);
+      const header = roundHeader.parse(JSON.parse(bytes.subarray(0, newline).toString()));
+      let at = newline + 1;
+      const objects = header.objects.map(({ name, size }) => {
+        const object = { name, bytes: bytes.subarray(at, at + size) };
+        at += size;
+        return object;
+      });
+      if (at !== bytes.length) throw new Error(`${path('round')} is damaged: ${bytes.length} bytes, expected ${at}.`);
+      return { objects, after: header.after as unknown as LedgerState };
+    },
+    writeRound(round) {
+      const header = {
+        objects: round.objects.map(({ name, bytes }) => ({ name, size: bytes.length })),
+        after: round.after,
+      };
+      return writeDurably(path('round'), [
+        Buffer.from(`${JSON.stringify(header)}\n`),
+        ...round.objects.map((object) => object.bytes),
+      ]);
+    },
+    clearRound: () => clear('round'),
+    async readCheckpoint() {
+      const bytes = await readIfThere(path('checkpoint'));
+      return bytes === undefined ? undefined : checkpointSchema.parse(JSON.parse(bytes.toString()));
+    },
+    writeCheckpoint: (checkpoint) => writeDurably(path('checkpoint'), [Buffer.from(JSON.stringify(checkpoint))]),
+    clearCheckpoint: () => clear('checkpoint'),
+  };
+}

@@ -1,0 +1,4 @@
+import { storeBehaviour } from './behaviour.ts';
+import { createMemoryStore } from './memory.ts';
+
+storeBehaviour('memory', createMemoryStore);

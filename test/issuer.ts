@@ -1,0 +1,46 @@
+/** An issuer for whole-system tests: a real JWKS over HTTP and tokens signed with its key. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+
+export interface TestIssuer {
+  readonly url: string;
+  /** A token for `audience`; `claims` are added or override. */
+  token(audience: string, claims?: Record<string, unknown>): Promise<string>;
+  close(): Promise<void>;
+}
+
+export async function startIssuer(): Promise<TestIssuer> {
+  const { publicKey, privateKey } = await generateKeyPair('ES256');
+  const jwk = { ...(await exportJWK(publicKey)), kid: 'test', alg: 'ES256', use: 'sig' };
+  const server = createServer((request, response) => {
+    if (request.url === '/jwks')
+      response.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [jwk] }));
+    else response.writeHead(404).end();
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  let serial = 0;
+  return {
+    url,
+    token(audience, claims = {}) {
+      serial++;
+      const now = Math.floor(Date.now() / 1000);
+      return new SignJWT({
+        iss: url,
+        sub: 'ana',
+        email: 'ana@example.com',
+        groups: ['analysts'],
+        client_id: 'test-client',
+        aud: audience,
+        iat: now,
+        exp: now + 3600,
+        jti: `token-${serial}`,
+        ...claims,
+      })
+        .setProtectedHeader({ alg: 'ES256', kid: 'test', typ: 'at+jwt' })
+        .sign(privateKey);
+    },
+    close: () => new Promise((done) => server.close(() => done())),
+  };
+}
