@@ -10,6 +10,7 @@ const only = (name, from, forbidden, comment) => ({
 const io =
   '^(node:)?(fs|net|http|https|http2|tls|dns|child_process|worker_threads|dgram)(/|$)|^node_modules/(undici|express)/';
 
+// biome-ignore lint/style/noDefaultExport: dependency-cruiser reads the default export.
 export default {
   forbidden: [
     {

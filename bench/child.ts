@@ -26,14 +26,21 @@ async function stop(child: ChildProcess): Promise<void> {
 }
 
 /**
- * Starts a process of the comparison. Its stderr goes to ours, so that its own words explain a failure.
+ * Starts a process of the comparison. Its stderr goes to ours, so that its own words explain a failure, or to
+ * the file descriptor given.
  *
  * @throws Error if the command can't be started.
  */
-export async function startChild(command: string, args: string[], env = process.env): Promise<Child> {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env });
+export async function startChild(
+  command: string,
+  args: string[],
+  stderr: 'inherit' | number = 'inherit',
+): Promise<Child> {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', stderr] });
   await once(child, 'spawn');
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const { stdin, stdout } = child;
+  if (stdin === null || stdout === null) throw new Error('The child has no pipes.');
+  const lines = createInterface({ input: stdout })[Symbol.asyncIterator]();
   return {
     pid: child.pid ?? 0,
     async line() {
@@ -41,7 +48,7 @@ export async function startChild(command: string, args: string[], env = process.
       if (done) throw new Error(`${command} ended without the line it owed`);
       return value;
     },
-    say: (line) => void child.stdin.write(`${line}\n`),
+    say: (line) => void stdin.write(`${line}\n`),
     stop: () => stop(child),
   };
 }

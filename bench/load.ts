@@ -9,7 +9,12 @@ import { path, requestBody, requestHeaders, responseBody } from './call.ts';
 // a connection's next call starts when its last has ended) and answers with one line on stdout: a report or an error.
 
 const connections = 16;
-const order = z.object({ origin: z.string(), headers: z.record(z.string(), z.string()), ms: z.number() });
+const order = z.object({
+  origin: z.string(),
+  prefix: z.string(),
+  headers: z.record(z.string(), z.string()),
+  ms: z.number(),
+});
 
 export type LoadOrder = z.infer<typeof order>;
 /** `seconds` the slice took; latencies in ms. */
@@ -35,8 +40,12 @@ function call(pool: Pool, request: Dispatcher.DispatchOptions, expected: string)
     let body = '';
     pool.dispatch(request, {
       onRequestStart: () => undefined,
-      onResponseStart: (_controller, code) => void (status = code),
-      onResponseData: (_controller, chunk) => void (body += chunk.toString('latin1')),
+      onResponseStart(_controller, code) {
+        status = code;
+      },
+      onResponseData(_controller, chunk) {
+        body += chunk.toString('latin1');
+      },
       onResponseEnd() {
         if (status === 200 && body === expected) resolve();
         else reject(new Error(`a call was answered with status ${status} and ${body.length} bytes`));
@@ -46,7 +55,7 @@ function call(pool: Pool, request: Dispatcher.DispatchOptions, expected: string)
   });
 }
 
-async function run({ origin, headers, ms }: LoadOrder): Promise<LoadReport> {
+async function run({ origin, prefix, headers, ms }: LoadOrder): Promise<LoadReport> {
   const pool = poolOf(origin);
   const latencies = createHistogram();
   const start = performance.now();
@@ -54,7 +63,7 @@ async function run({ origin, headers, ms }: LoadOrder): Promise<LoadReport> {
 
   async function keepBusy(id: number): Promise<void> {
     const allHeaders = { ...requestHeaders, ...headers };
-    const request = { method: 'POST' as const, path, headers: allHeaders, body: requestBody(id) };
+    const request = { method: 'POST' as const, path: prefix + path, headers: allHeaders, body: requestBody(id) };
     const expected = responseBody(id);
     for (let now = performance.now(); now - start < ms; ) {
       await call(pool, request, expected);

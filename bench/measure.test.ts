@@ -48,7 +48,7 @@ test('a target that answers anything but the upstream stops the measurement', as
     server.close();
   });
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const target = { name: 'liar', origin, headers: {}, pid: process.pid, stop: async () => undefined };
+  const target = { name: 'liar', origin, prefix: '', headers: {}, pid: process.pid, stop: async () => undefined };
   await assert.rejects(measure([target], { ms: 50, rounds: 1 }), /^Error: liar: a call was answered with status 200/);
 });
 

@@ -54,9 +54,9 @@ export async function measure(
   const load = await startChild(process.execPath, [fileURLToPath(new URL('./load.ts', import.meta.url))]);
   const readCpu = process.platform === 'linux' ? readCpuMicros : async () => null;
 
-  async function runSlice({ name, origin, headers, pid }: Target): Promise<Slice> {
+  async function runSlice({ name, origin, prefix, headers, pid }: Target): Promise<Slice> {
     const before = await readCpu(pid);
-    load.say(JSON.stringify({ origin, headers, ms } satisfies LoadOrder));
+    load.say(JSON.stringify({ origin, prefix, headers, ms } satisfies LoadOrder));
     const report = JSON.parse(await load.line()) as LoadReport | { error: string };
     if ('error' in report) throw new Error(`${name}: ${report.error}`);
     const after = await readCpu(pid);

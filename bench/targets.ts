@@ -1,17 +1,23 @@
 import { once } from 'node:events';
-import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { access, constants, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+import { stringify } from 'yaml';
+import { configurationFor } from '../test/gateway-under-test.ts';
+import { startIssuer } from '../test/issuer.ts';
+import { path } from './call.ts';
 import { startChild } from './child.ts';
 
 /** Something that forwards calls to the upstream. `pid` is the process whose tree is measured; `headers` open the way in. */
 export interface Target {
   name: string;
   origin: string;
+  /** Stands before the path of a call. */
+  prefix: string;
   headers: Record<string, string>;
   pid: number;
   stop(): Promise<void>;
@@ -31,14 +37,50 @@ export async function startProgram(file: URL, ...args: string[]) {
   return { ...child, origin: `http://127.0.0.1:${await child.line()}` };
 }
 
-/** The gateway with recording on, as its own process with its own store. */
-export async function startGatewayTarget(_upstream: string): Promise<Target> {
-  throw new TargetUnavailable('not wired');
+/** The gateway with recording on, as its own process with its own disk and store. */
+export async function startGatewayTarget(upstream: string): Promise<Target> {
+  const folder = await mkdtemp(join(tmpdir(), 'verbatim-bench-'));
+  const issuer = await startIssuer();
+  const port = await findFreePort();
+  const file = join(folder, 'verbatim.yaml');
+  const at = { folder, issuer, port, origin: upstream, pathname: path };
+  await writeFile(file, stringify(configurationFor(at, { config: { sealEvery: '1s' } })));
+  // Its log, a line a checkpoint, goes to a file.
+  const log = await open(join(folder, 'log'), 'w');
+  const child = await startChild(
+    process.execPath,
+    [
+      ...(process.env.PROF ? ['--cpu-prof', '--cpu-prof-dir=/tmp/prof'] : []),
+      'gateway/cli/bin.js',
+      'gateway',
+      '--config',
+      file,
+      '--json',
+    ],
+    log.fd,
+  );
+  await log.close();
+  const stop = async () => {
+    await child.stop();
+    await issuer.close();
+    await rm(folder, { recursive: true, force: true });
+  };
+  await child.line();
+  const origin = `http://127.0.0.1:${port}`;
+  const token = await issuer.token(`${origin}/fixture${path}`);
+  return {
+    name: 'gateway',
+    origin,
+    prefix: '/fixture',
+    headers: { authorization: `Bearer ${token}` },
+    pid: child.pid,
+    stop,
+  };
 }
 
 export async function startBareTarget(upstream: string): Promise<Target> {
   const { pid, origin, stop } = await startProgram(new URL('./bare-proxy.ts', import.meta.url), upstream);
-  return { name: 'bare', origin, headers: {}, pid, stop };
+  return { name: 'bare', origin, prefix: '', headers: {}, pid, stop };
 }
 
 async function findOnPath(command: string): Promise<string> {
@@ -119,5 +161,5 @@ export async function startNginxTarget(upstream: string): Promise<Target> {
     await stop();
     throw error;
   });
-  return { name: 'nginx', origin: `http://127.0.0.1:${port}`, headers: {}, pid: child.pid, stop };
+  return { name: 'nginx', origin: `http://127.0.0.1:${port}`, prefix: '', headers: {}, pid: child.pid, stop };
 }

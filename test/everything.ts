@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 
 async function findFreePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -15,7 +15,7 @@ async function findFreePort(): Promise<number> {
 
 /** Starts `@modelcontextprotocol/server-everything`, the project's sample server on SDK 1, as its own process. */
 export async function startEverything(): Promise<{ url: string; close(): Promise<void> }> {
-  const entry = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-everything/dist/index.js');
+  const entry = fileURLToPath(import.meta.resolve('@modelcontextprotocol/server-everything/dist/index.js'));
   // It can't say which port it got, so it is told one; between finding and using it another process could take it.
   const port = await findFreePort();
   const child = spawn(process.execPath, [entry, 'streamableHttp'], {

@@ -4,6 +4,7 @@
  * Exit codes: 0 it is done or holds; 1 it failed or does not hold; 2 it was called wrongly.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { VERSION } from '../version.ts';
 import { CommandError, type Context, createContext } from './context.ts';
 import { endQuietlyWithoutReader, escapeForTerminal } from './terminal.ts';
 
@@ -25,11 +26,21 @@ export async function run(args: readonly string[]): Promise<void> {
 async function failed(context: Context, error: unknown): Promise<number> {
   // Commander has said what was wrong already. Its help and version "errors" are none.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const words = error instanceof Error ? error.message : String(error);
+  const words = causes(error).join('\n  because: ');
   await context.err.write(
     `${context.err.paint('red', 'verbatim:')} ${escapeForTerminal(words, { keepNewlines: true })}\n`,
   );
   return error instanceof CommandError ? error.exitCode : 1;
+}
+
+/** What an error and those behind it say, each once. */
+function causes(error: unknown): string[] {
+  const words: string[] = [];
+  for (let one = error; one !== undefined && words.length < 5; one = one instanceof Error ? one.cause : undefined) {
+    const text = one instanceof Error ? one.message : String(one);
+    if (text !== '' && !words.includes(text)) words.push(text);
+  }
+  return words;
 }
 
 type Finish = (code: number) => void;
@@ -37,6 +48,7 @@ type Finish = (code: number) => void;
 function createProgram(context: Context, finish: Finish): Command {
   const program = new Command('verbatim')
     .description('Records MCP sessions byte for byte, and reads them back.')
+    .version(VERSION)
     .exitOverride()
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .showHelpAfterError('(npx verbatim --help tells more)')

@@ -1,4 +1,4 @@
-import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface Shim {
@@ -26,10 +26,9 @@ function towardsTarget(headers: RawHeaders, own: string, target: string, token: 
 }
 
 function relay(req: IncomingMessage, res: ServerResponse, target: URL, own: string, token: string | undefined): void {
-  const agent = new Agent({ maxSockets: 1 });
   const upstream = request(target, {
     // A connection a request: an idle one that the target closes at the same moment would look like the target's failure.
-    agent,
+    agent: false,
     method: req.method,
     path: req.url,
     headers: towardsTarget(req.rawHeaders, own, target.host, token),
@@ -44,10 +43,7 @@ function relay(req: IncomingMessage, res: ServerResponse, target: URL, own: stri
     answer.on('error', () => res.destroy());
   });
   upstream.on('error', () => res.destroy());
-  res.on('close', () => {
-    upstream.destroy();
-    agent.destroy();
-  });
+  res.on('close', () => upstream.destroy());
 
   upstream.flushHeaders();
   req.pipe(upstream);

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import * as z from 'zod';
 
@@ -26,7 +26,7 @@ export interface SuiteResult {
   checks: Check[];
 }
 
-const packageFile = createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/package.json');
+const packageFile = fileURLToPath(import.meta.resolve('@modelcontextprotocol/conformance/package.json'));
 const packageSchema = z.object({ bin: z.object({ conformance: z.string() }) });
 const requirementsSchema = z.object({ not_scored: z.array(z.object({ scenario: z.string(), reason: z.string() })) });
 const checksSchema = z.array(
@@ -35,7 +35,8 @@ const checksSchema = z.array(
 
 /**
  * Scenarios of optional extensions (today all `tasks-*`, SEP-2663): the suite runs and reports them and no revision
- * requires them. They stay out of the totals and in {@link SuiteResult.checks}.
+ * requires them. SDK 2.4's server does not implement tasks, so 30 of their checks fail against the fixture, and alike
+ * through whatever stands in front of it. They stay out of the totals and in {@link SuiteResult.checks}.
  */
 async function readExtensions(requirements: Requirements): Promise<Set<string>> {
   const file = join(dirname(packageFile), 'requirements', `${requirements}.yaml`);
@@ -49,6 +50,9 @@ async function runCommand(url: string, requirements: Requirements, output: strin
   const child = spawn(process.execPath, [...command, '--requirements', requirements, '-o', output], {
     stdio: ['ignore', 'pipe', 'pipe'],
     cwd: output,
+    // A gateway that holds an answer back makes the suite wait for ever; it takes a few seconds otherwise.
+    timeout: 40_000,
+    killSignal: 'SIGKILL',
   });
   const closed = new Promise<void>((resolve, reject) => child.once('error', reject).once('close', () => resolve()));
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), closed]);

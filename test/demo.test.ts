@@ -1,0 +1,165 @@
+/** What a visitor runs: the demo, then the reading commands on what it left; and the commands for one's own server. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, test } from 'node:test';
+import { stringify } from 'yaml';
+import { startOrders } from '../demo/orders.ts';
+import { configurationFor } from './gateway-under-test.ts';
+import { call, toolCall } from './raw-client.ts';
+
+const BIN = 'gateway/cli/bin.js';
+let folder = '';
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'verbatim-demo-'));
+});
+
+after(() => rm(folder, { recursive: true, force: true }));
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function verbatim(...args: string[]): Promise<Ran> {
+  return new Promise((done) => {
+    execFile(process.execPath, [BIN, ...args], { encoding: 'utf8' }, (error, out, err) => {
+      done({ code: error === null ? 0 : Number(error.code), out, err });
+    });
+  });
+}
+
+async function firstLine(child: ChildProcess): Promise<Record<string, string>> {
+  assert.ok(child.stdout !== null);
+  const lines = createInterface({ input: child.stdout });
+  const [line] = (await once(lines, 'line')) as [string];
+  return JSON.parse(line) as Record<string, string>;
+}
+
+test('the demo once: ten lines from the recording, and every reading command agrees', async () => {
+  const data = join(folder, 'once');
+  const told = await verbatim('demo', '--once', '--port', '0', '--data-dir', data);
+  assert.equal(told.code, 0, told.err);
+  assert.equal(told.out.trimEnd().split('\n').length, 10, told.out);
+  assert.equal(told.err, '');
+  const store = `file://${data}/store`;
+  const listed = JSON.parse((await verbatim('sessions', '--json', '--store', store)).out) as {
+    session: string;
+    principal: { email: string };
+  }[];
+  assert.deepEqual(
+    listed.map(({ principal }) => principal.email),
+    ['ana@example.com'],
+  );
+  const session = listed[0]?.session ?? '';
+  assert.ok(told.out.includes(session));
+  const shown = await verbatim('show', session, '--store', store);
+  for (const method of [
+    'initialize',
+    'tools/list',
+    'tools/call',
+    'elicitation/create',
+    'notifications/progress',
+    'resources/read',
+    'prompts/get',
+  ]) {
+    assert.ok(shown.out.includes(method), `show prints ${method}`);
+  }
+  const proof = await verbatim('verify', '--all', '--json', '--store', store);
+  assert.equal(proof.code, 0, proof.out);
+  assert.equal((JSON.parse(proof.out) as { ok: boolean }).ok, true);
+});
+
+test('the demo stays up: its addresses as JSON, login, a call of ours, tail, the same data again', async () => {
+  const own = await startOrders({ port: 0 });
+  const data = join(folder, 'stays');
+  const demo = spawn(
+    process.execPath,
+    [BIN, 'demo', '--json', '--port', '0', '--data-dir', data, '--upstream', own.url],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  const exited = once(demo, 'exit');
+  try {
+    const told = await firstLine(demo);
+    assert.deepEqual(Object.keys(told), ['mcp', 'idp', 'store', 'session', 'key', 'yours']);
+    const { mcp = '', yours = '', store = '', key = '' } = told;
+    const tail = spawn(process.execPath, [BIN, 'tail', '--json', '--store', store], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const tailed = createInterface({ input: tail.stdout })[Symbol.asyncIterator]();
+    for (const [url, who] of [
+      [mcp, 'bob'],
+      [yours, 'carol'],
+    ] as const) {
+      const login = await verbatim('login', url, '--as', who);
+      assert.equal(login.code, 0, login.err);
+      const token = login.out.trimEnd().split('\n').at(-1) ?? '';
+      const answer = await call(url, { token, body: toolCall(1, `by-${who}`) }).answer;
+      // The sample server wants a session first: its 400 passes as it is.
+      assert.equal(answer.status, 400);
+      await answer.whole();
+    }
+    const denied = await verbatim('login', mcp, '--as', 'carol');
+    const refused = await call(mcp, { token: denied.out.trimEnd(), body: toolCall(1) }).answer;
+    assert.equal(refused.status, 403, 'carol is in no group of orders');
+    const seen = new Set<string>();
+    while (!seen.has('by-bob') || !seen.has('by-carol')) {
+      const { value, done } = await tailed.next();
+      assert.equal(done, false);
+      const frame = JSON.parse(value ?? '{}') as { messages?: { name?: string }[] };
+      for (const message of frame.messages ?? []) seen.add(message.name ?? '');
+    }
+    const tailExit = once(tail, 'exit');
+    tail.kill('SIGINT');
+    assert.deepEqual(await tailExit, [0, null]);
+    const proof = await verbatim('verify', '--all', '--key', key, '--store', store);
+    assert.equal(proof.code, 0, proof.out + proof.err);
+    const second = await verbatim('demo', '--once', '--port', '0', '--data-dir', data);
+    assert.equal(second.code, 1);
+    assert.match(second.err, /in use by another Verbatim process/);
+  } finally {
+    demo.kill('SIGINT');
+    assert.deepEqual(await exited, [0, null]);
+    await own.close();
+  }
+  const again = await verbatim('demo', '--once', '--port', '0', '--data-dir', data);
+  assert.equal(again.code, 0, again.err);
+});
+
+test('connection check: reach, credential, tools; each failure in words', async (t) => {
+  const orders = await startOrders({ port: 0 });
+  t.after(() => orders.close());
+  const file = join(folder, 'check.yaml');
+  const write = (connection: Record<string, unknown>, url = orders.url): Promise<void> => {
+    const { origin, pathname } = new URL(url);
+    const at = { folder, issuer: { url: 'http://127.0.0.1:1' }, port: 8080, origin, pathname };
+    return writeFile(file, stringify(configurationFor(at, { connection })));
+  };
+  const check = async (): Promise<{
+    ok: boolean;
+    tools?: string[];
+    credential?: string;
+    problem?: { code: string };
+  }> => {
+    const ran = await verbatim('connection', 'check', 'fixture', '--config', file, '--json');
+    const result = JSON.parse(ran.out) as { ok: boolean };
+    assert.equal(ran.code, result.ok ? 0 : 1);
+    return result;
+  };
+  await write({});
+  const good = await check();
+  assert.deepEqual([good.ok, good.credential], [true, 'none']);
+  assert.ok(good.tools?.includes('query'));
+  await write({ credential: { bearer: 'env:VERBATIM_TEST_NO_SUCH_VARIABLE' } });
+  assert.equal((await check()).problem?.code, 'credential_unavailable');
+  await write({}, 'http://127.0.0.1:1/mcp');
+  assert.equal((await check()).problem?.code, 'upstream_unreachable');
+});
