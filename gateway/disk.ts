@@ -3,11 +3,10 @@
  * made with it and never reused: the id of its ledger. One process at a time may use it.
  */
 import { generateKeyPairSync, hkdfSync, randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
-import { createConnection, createServer, type Server } from 'node:net';
-import { join, relative, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { uuidv7 } from 'uuidv7';
-import { makeFolder, readIfThere, writeDurably } from './durable-file.ts';
+import { makeFolder, readIfThere, removeTemporaries, writeDurably } from './durable-file.ts';
 
 export interface Disk {
   readonly path: string;
@@ -26,7 +25,12 @@ export interface Disk {
   release(): Promise<void>;
 }
 
-/** The disk is in use by another process. */
+const SQLITE_BUSY = 5;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** Locks end when they are collected, so they are kept here. */
+const held = new Set<DatabaseSync>();
+
+/** The disk is in use, by another process or by another gateway of this one. */
 class DiskBusyError extends Error {
   override readonly name = 'DiskBusyError';
 }
@@ -34,15 +38,21 @@ class DiskBusyError extends Error {
 export async function openDisk(path: string): Promise<Disk> {
   const root = resolve(path);
   await makeFolder(root);
-  const lock = await lockDisk(root);
+  const lock = lockDisk(root);
   try {
     const keys = join(root, 'keys');
     await makeFolder(keys);
-    const ledger = (await orCreate(join(root, 'ledger-id'), () => Buffer.from(`${uuidv7()}\n`))).toString().trim();
-    const master = await orCreate(join(keys, 'master'), () => randomBytes(32));
-    const ledgerSigning = await orCreate(join(keys, 'ledger.pem'), () =>
+    await removeTemporaries(root);
+    await removeTemporaries(keys);
+    const id = await readIfThere(join(root, 'ledger-id'));
+    const key = id === undefined ? orCreate : mustBeThere;
+    const master = await key(join(keys, 'master'), () => randomBytes(32));
+    const ledgerSigning = await key(join(keys, 'ledger.pem'), () =>
       Buffer.from(generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
     );
+    // Last: a disk that has its id has had its keys.
+    const ledger = (await orCreate(join(root, 'ledger-id'), () => Buffer.from(`${uuidv7()}\n`))).toString().trim();
+    if (!UUID.test(ledger)) throw new Error(`${join(root, 'ledger-id')} does not hold a ledger's id.`);
     const derive = (purpose: string): Buffer => Buffer.from(hkdfSync('sha256', master, '', `verbatim/${purpose}`, 32));
     return {
       path: root,
@@ -53,12 +63,19 @@ export async function openDisk(path: string): Promise<Disk> {
         sealing: derive('sealing'),
         witness: derive('witness'),
       },
-      release: () => new Promise((done) => lock.close(() => done())),
+      release: async () => lock.release(),
     };
   } catch (error) {
-    lock.close();
+    lock.release();
     throw error;
   }
+}
+
+async function mustBeThere(path: string): Promise<Buffer> {
+  const there = await readIfThere(path);
+  // A new key in its place would make the journal unreadable and the ledger's signatures those of a stranger.
+  if (there === undefined) throw new Error(`${path} is missing from a disk that has been in use. Restore it.`);
+  return there;
 }
 
 async function orCreate(path: string, make: () => Buffer): Promise<Buffer> {
@@ -70,41 +87,22 @@ async function orCreate(path: string, make: () => Buffer): Promise<Buffer> {
 }
 
 /**
- * Node has no flock. A Unix socket that somebody listens on is a lock that dies with its process: a socket file on which
- * nobody answers is a dead process's and is replaced.
+ * Node has no flock. SQLite's exclusive lock on an empty file is one that the kernel holds for this process: it is taken
+ * in one step, ends with the process however that ends, and leaves nothing stale behind.
  */
-async function lockDisk(root: string): Promise<Server> {
-  // Socket paths are limited to about 100 bytes: the shorter of the absolute and the relative path is used.
-  const absolute = join(root, 'lock');
-  const near = relative(process.cwd(), absolute);
-  const path = near.length < absolute.length ? near : absolute;
-  for (let attempt = 0; attempt < 3; attempt++) {
-    const server = createServer((socket) => socket.end());
-    const listening = await new Promise<boolean>((done, fail) => {
-      server.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? done(false) : fail(error)));
-      server.listen(path, () => done(true));
-    });
-    if (listening) {
-      server.unref();
-      return server;
-    }
-    if (await answers(path)) {
-      throw new DiskBusyError(
-        `${root} is in use by another Verbatim process. Stop it, or give this one its own folder.`,
-      );
-    }
-    await rm(path, { force: true });
+function lockDisk(root: string): { release(): void } {
+  const lock = new DatabaseSync(join(root, 'disk.lock'));
+  try {
+    lock.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
+  } catch (error) {
+    lock.close();
+    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error;
+    throw new DiskBusyError(`${root} is in use by another Verbatim process. Stop it, or give this one its own folder.`);
   }
-  throw new DiskBusyError(`${root} could not be locked: another process keeps taking it.`);
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = createConnection(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      done(true);
-    });
-    socket.once('error', () => done(false));
-  });
+  held.add(lock);
+  return {
+    release() {
+      if (held.delete(lock)) lock.close();
+    },
+  };
 }

@@ -4,8 +4,10 @@
  * unless the data was synced first, and is itself not durable before its folder is.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+
+const TEMPORARY = '.tmp';
 
 export async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, 'r');
@@ -18,19 +20,26 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** Replaces or creates `path` atomically and durably. Mode 0600: these files hold keys and recorded data. */
 export async function writeDurably(path: string, chunks: readonly Uint8Array[]): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  const handle = await open(temporary, 'wx', 0o600);
+  const temporary = `${path}.${randomUUID()}${TEMPORARY}`;
   try {
-    for (const chunk of chunks) await handle.writeFile(chunk);
-    await handle.sync();
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      for (const chunk of chunks) await handle.writeFile(chunk);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
   } catch (error) {
-    await handle.close();
     await rm(temporary, { force: true });
     throw error;
   }
-  await handle.close();
-  await rename(temporary, path);
   await syncFolder(dirname(path));
+}
+
+/** Removes what writes left that a crash cut off. Nobody else may be writing in the folder. */
+export async function removeTemporaries(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) if (name.endsWith(TEMPORARY)) await rm(join(folder, name));
 }
 
 export async function readIfThere(path: string): Promise<Buffer | undefined> {
@@ -42,8 +51,11 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
   }
 }
 
-/** Creates the folder (0700) where it is missing, durably. */
+/** Creates the folder (0700), and those above it, where they are missing, durably. */
 export async function makeFolder(path: string): Promise<void> {
-  const created = await mkdir(path, { recursive: true, mode: 0o700 });
-  if (created !== undefined) await syncFolder(dirname(created));
+  const first = await mkdir(path, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  // Each new folder is a name in the one above it.
+  for (let made = resolve(path); made !== dirname(resolve(first)); made = dirname(made))
+    await syncFolder(dirname(made));
 }

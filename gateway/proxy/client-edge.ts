@@ -22,18 +22,32 @@ export interface ClientEdge {
   readonly released: number;
 }
 
-export function createClientEdge(response: ServerResponse): ClientEdge {
+/** `stall`: milliseconds after which a client that takes nothing of what was written is cut off. */
+export function createClientEdge(response: ServerResponse, stall: number): ClientEdge {
   let waiting: { status: number; headers: string[] } | undefined;
   let sent = false;
   let gone = false;
   let finished = false;
   let released = 0;
   let goneListener = (): void => {};
+  let stalling: NodeJS.Timeout | undefined;
+  function moved(): void {
+    clearTimeout(stalling);
+    stalling = undefined;
+  }
+
+  function mayStall(): void {
+    stalling ??= setTimeout(() => response.destroy(), stall).unref();
+  }
+
   response.on('close', () => {
+    moved();
     if (finished && response.writableFinished) return;
     gone = true;
     goneListener();
   });
+  response.on('drain', moved);
+  response.on('finish', moved);
   response.on('error', () => {});
 
   function sendHead(extra: readonly string[]): void {
@@ -54,7 +68,9 @@ export function createClientEdge(response: ServerResponse): ClientEdge {
       if (gone) return true;
       sendHead([]);
       released += bytes.length;
-      return response.write(bytes);
+      const taken = response.write(bytes);
+      if (!taken) mayStall();
+      return taken;
     },
     end(body) {
       if (gone) return;
@@ -62,6 +78,7 @@ export function createClientEdge(response: ServerResponse): ClientEdge {
       released += body?.length ?? 0;
       sendHead(mayHaveBody(waiting?.status) ? ['content-length', String(body?.length ?? 0)] : []);
       response.end(body);
+      if (!response.writableFinished) mayStall();
     },
     cut() {
       finished = true;

@@ -53,7 +53,7 @@ export async function handleCall(
 ): Promise<void> {
   const started = performance.now();
   const inForce = runtime.inForce();
-  const edge = createClientEdge(response);
+  const edge = createClientEdge(response, target.connection.limits.idleStream);
   let session: Session;
   try {
     const principal = await authenticate(runtime, inForce, target, request);
@@ -62,15 +62,16 @@ export async function handleCall(
     return refuseUnknown(runtime, inForce, target, edge, toGatewayError(error));
   }
   const tap = createTap(session.strand, uuidv7(), target.connection.recording);
-  const place = takePlace(session, target);
+  const place = takePlace(runtime, session, target);
+  let call: Call | undefined;
   try {
-    const call = await readCall({ runtime, inForce, target, request, edge, session, tap, started }, place.refused);
+    call = await readCall({ runtime, inForce, target, request, edge, session, tap, started }, place);
     await recordRequest(call);
     const refused = call.read.refused;
     if (refused !== undefined) await answer(call, refused);
     else await forward(call, place);
   } catch (error) {
-    failClosed(edge, toGatewayError(error), runtime);
+    failClosed(edge, toGatewayError(error), runtime, call);
   } finally {
     place.leave();
     runtime.metrics.exchangeEnded(target.connection.name, (performance.now() - started) / 1000);
@@ -105,42 +106,53 @@ async function openSession(runtime: Runtime, inForce: InForce, target: Target, p
   return session;
 }
 
-/** A place among the exchanges of this session; `abort` is set once there is something to abort. */
+/** A place among the exchanges of this session: it can be told to end at any step. */
 interface Place {
   readonly refused: GatewayError | undefined;
+  /** Aborted with a GatewayError. */
+  readonly signal: AbortSignal;
   abort(reason: string): void;
   leave(): void;
 }
 
-function takePlace(session: Session, target: Target): Place {
+/** In one turn with the question whether the session goes on, so that a session that ends has this call in its set. */
+function takePlace(runtime: Runtime, session: Session, target: Target): Place {
+  const controller = new AbortController();
+  const stopping = runtime.refusing() === 'shutting_down' ? new GatewayError('shutting_down') : undefined;
+  const ended = session.ended === undefined ? undefined : new GatewayError('session_ended');
+  const full = session.exchanges.size >= target.connection.limits.exchangesPerPrincipal;
   const place: Place = {
-    refused:
-      session.exchanges.size >= target.connection.limits.exchangesPerPrincipal
-        ? new GatewayError('too_many_exchanges')
-        : undefined,
-    abort: () => {},
+    refused: stopping ?? ended ?? (full ? new GatewayError('too_many_exchanges') : undefined),
+    signal: controller.signal,
+    abort: (reason) => controller.abort(new GatewayError(reason === 'session_ended' ? reason : 'shutting_down')),
     leave: () => void session.exchanges.delete(place),
   };
   session.exchanges.add(place);
   return place;
 }
 
+/** Bytes. */
+const MOST_READ_WITHOUT_PLACE = 64 * 1024;
+
 type Reading = Omit<Call, 'body' | 'read' | 'messages' | 'mcpSession'>;
 
 /** Reads the body and decides on each message. What is refused comes back as a call that may not be forwarded. */
-async function readCall(reading: Reading, refusedBefore: GatewayError | undefined): Promise<Call> {
+async function readCall(reading: Reading, place: Place): Promise<Call> {
   const { request, target, session } = reading;
   let body: Buffer = Buffer.alloc(0);
   let read: ReadRequest;
   try {
-    body = await readBody(request, target.connection.limits.requestBytes);
+    const { requestBytes } = target.connection.limits;
+    // A call without a place is read only as far as it takes to answer it by its id.
+    const most = place.refused === undefined ? requestBytes : Math.min(requestBytes, MOST_READ_WITHOUT_PLACE);
+    body = await readBody(request, most, place.signal);
     read = request.method === 'POST' ? readPost(request, body) : readBodiless(request, body);
   } catch (error) {
     read = { messages: [], batch: false, era: 'legacy', refused: toGatewayError(error) };
   }
   const sealed = unsealFor(reading);
   const refused =
-    refusedBefore ?? target.refused ?? read.refused ?? sealed.refused ?? unawaited(session, read, sealed.upstream);
+    place.refused ?? target.refused ?? read.refused ?? sealed.refused ?? unawaited(session, read, sealed.upstream);
   const messages = read.messages.map(({ kind, id, method, name }) => {
     const decision = decide({ kind, ...(method === undefined ? {} : { method }) });
     return {
@@ -176,11 +188,16 @@ function unsealFor({ runtime, request, session }: Reading): { upstream: string |
 
 /** A client's response passes once, and only for a request of the server that this session was sent. */
 function unawaited(session: Session, read: ReadRequest, mcpSession: string | undefined): GatewayError | undefined {
-  for (const message of read.messages) {
-    if (message.kind !== 'response' || message.id === undefined) continue;
-    if (!session.awaited.take(mcpSession, message.id)) return new GatewayError('response_not_awaited');
-  }
-  return undefined;
+  return session.awaited.take(mcpSession, responseIdsOf(read)) ? undefined : new GatewayError('response_not_awaited');
+}
+
+function responseIdsOf(read: ReadRequest): (string | number)[] {
+  return read.messages.flatMap(({ kind, id }) => (kind === 'response' && id !== undefined ? [id] : []));
+}
+
+/** What was not forwarded may be tried again: its responses are awaited as before. */
+function awaitAgain({ session, read, mcpSession }: Call): void {
+  for (const id of responseIdsOf(read)) session.awaited.add(mcpSession, id);
 }
 
 /** RECORD. Resolves when the request's frames are durable; nothing is forwarded or answered before. */
@@ -196,6 +213,7 @@ async function recordRequest(call: Call): Promise<void> {
       ...(read.refused === undefined ? {} : { refused: read.refused.code }),
     });
   } catch (cause) {
+    if (read.refused === undefined) awaitAgain(call);
     throw new GatewayError('recording_unavailable', 'not_forwarded', undefined, { cause });
   }
 }
@@ -205,6 +223,11 @@ async function forward(call: Call, place: Place): Promise<void> {
   const { runtime, target, request, session, tap, edge, started, read } = call;
   const upstream = call.inForce.upstreams.get(target.connection.name);
   const ended = Promise.withResolvers<void>();
+  // undici's clock begins with the request's first byte: waiting for a free connection has none but this.
+  const queued = setTimeout(
+    () => relay.abort(new GatewayError('upstream_timeout', 'not_forwarded', 'All its connections are in use.')),
+    target.connection.limits.firstByte,
+  );
   const relay = createRelay({
     tap,
     edge,
@@ -221,14 +244,18 @@ async function forward(call: Call, place: Place): Promise<void> {
       if (message.kind === 'request' && message.id !== undefined)
         session.awaited.add(mcpSession ?? call.mcpSession, message.id);
     },
+    onSent: () => clearTimeout(queued),
     onEnd({ result, error }) {
+      clearTimeout(queued);
+      if (error?.fate === 'not_forwarded') awaitAgain(call);
       runtime.metrics.outcome(target.connection.name, result);
       if (error !== undefined) logFailure(runtime, call, error);
       ended.resolve();
     },
   });
-  place.abort = (reason) =>
-    relay.abort(new GatewayError(reason === 'session_ended' ? reason : 'shutting_down', 'outcome_withheld'));
+  const abort = (): void => relay.abort(place.signal.reason);
+  place.signal.addEventListener('abort', abort);
+  if (place.signal.aborted) abort();
   try {
     if (upstream === undefined) throw new GatewayError('internal', 'not_forwarded', 'The connection has no upstream.');
     await dispatch(call, upstream, relay);
@@ -264,7 +291,7 @@ function askedOf(read: ReadRequest): Asked {
 /** The gateway's own answer in a session: recorded like any other, durable before it is released. */
 async function answer(call: Call, error: GatewayError): Promise<void> {
   const { tap, edge, session, read, runtime, target } = call;
-  const made = errorAnswer(error, askedOf(read), extraHeaders(error, target));
+  const made = errorAnswer(error, askedOf(read), extraHeaders(error, call));
   const headers = made.headers.flat();
   edge.head(made.status, headers, false);
   tap.response('gateway', made.status, recordHeaders(headers, session.fingerprint));
@@ -285,9 +312,11 @@ async function answer(call: Call, error: GatewayError): Promise<void> {
   edge.end(made.body);
 }
 
-function extraHeaders(error: GatewayError, target: Target): (readonly [string, string])[] {
+function extraHeaders(error: GatewayError, { target, request }: Call): (readonly [string, string])[] {
   return [
     ...target.cors,
+    // What the client still sends is not read.
+    ...(request.complete ? [] : [['connection', 'close'] as const]),
     ...(error.code === 'method_not_allowed' ? [['allow', 'GET, POST, DELETE, OPTIONS'] as const] : []),
   ];
 }
@@ -317,18 +346,25 @@ function refuseUnknown(
         : undefined;
     extra.push(['www-authenticate', challenge(inForce.config, target.connection.name, target.path, why)]);
   }
-  send(edge, error, extra);
+  send(edge, error, extra, NOTHING_ASKED);
 }
 
 /** The journal is failing or something unforeseen happened: words without a record, and nothing of the upstream's. */
-function failClosed(edge: ClientEdge, error: GatewayError, runtime: Runtime): void {
+function failClosed(edge: ClientEdge, error: GatewayError, runtime: Runtime, call: Call | undefined): void {
   runtime.log.error({ event: 'call_failed', code: error.code, err: error.cause ?? error }, 'A call failed closed.');
   if (edge.headSent) edge.cut();
-  else send(edge, error, []);
+  else send(edge, error, call?.target.cors ?? [], call === undefined ? NOTHING_ASKED : askedOf(call.read));
 }
 
-function send(edge: ClientEdge, error: GatewayError, extra: readonly (readonly [string, string])[]): void {
-  const made = errorAnswer(error, { ids: [], batch: false }, extra);
+const NOTHING_ASKED: Asked = { ids: [], batch: false };
+
+function send(
+  edge: ClientEdge,
+  error: GatewayError,
+  extra: readonly (readonly [string, string])[],
+  asked: Asked,
+): void {
+  const made = errorAnswer(error, asked, extra);
   // What the client still sends is not read: the connection ends with this answer.
   edge.head(made.status, [...made.headers.flat(), 'connection', 'close'], false);
   edge.end(made.body);
@@ -343,7 +379,8 @@ function logFailure(runtime: Runtime, call: Call, error: GatewayError): void {
     session: session.id,
     exchange: tap.exchange,
   };
-  runtime.log.warn({ ...facts, connection: target.connection.name }, error.message);
+  const err = error.code === 'internal' ? { err: error.cause } : {};
+  runtime.log.warn({ ...facts, ...err, connection: target.connection.name }, error.message);
 }
 
 function toGatewayError(error: unknown): GatewayError {

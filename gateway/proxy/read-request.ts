@@ -13,13 +13,32 @@ export interface ReadRequest {
   readonly refused?: GatewayError;
 }
 
-/** The whole body. Throws `body_too_large`, `bad_http` (trailers), or the stream's error where the client went away. */
-export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
+/**
+ * The whole body. Throws `body_too_large`, `bad_http` (trailers, or the client went away before the end), or the
+ * signal's reason.
+ */
+export async function readBody(request: IncomingMessage, limit: number, signal: AbortSignal): Promise<Buffer> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort);
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([readAll(request, limit), aborted.promise]);
+  } catch (error) {
+    if (error instanceof GatewayError) throw error;
+    throw new GatewayError('bad_http', 'not_forwarded', 'The body ended early.', { cause: error });
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+async function readAll(request: IncomingMessage, limit: number): Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > limit) throw tooLarge(limit);
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // Destroying the request would take the connection down before the refusal is out.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size > limit) throw tooLarge(limit);
     chunks.push(chunk);

@@ -3,7 +3,7 @@
  * first and handed to the client's edge by its settle, so no byte is released before its frame is durable, and an SSE
  * event only as a whole.
  */
-import { createHmac } from 'node:crypto';
+import { createHmac, type KeyObject } from 'node:crypto';
 import type { Dispatcher } from 'undici';
 import { GatewayError } from '../errors.ts';
 import type { EndFrame, ReturnedMessage } from '../recording/frame.ts';
@@ -24,12 +24,14 @@ export interface RelayInput {
   readonly requestBytes: number;
   /** `performance.now()` when the call came in. */
   readonly started: number;
-  readonly witnessKey: Buffer;
+  readonly witnessKey: KeyObject;
   /** Headers of the gateway's own (CORS). */
   readonly own: readonly (readonly [string, string])[];
   fingerprint(value: string): string;
   /** Seals the upstream's `Mcp-Session-Id`. */
   sealSessionId(upstream: string): string;
+  /** The upstream has accepted the request: its first bytes go out. */
+  onSent(): void;
   /** Told of each message before it is released, with the upstream's session id where this response names one. */
   onMessage(message: ReturnedMessage, mcpSession: string | undefined): void;
   /** The exchange is over: its end is durable, or could not be made so. */
@@ -37,7 +39,7 @@ export interface RelayInput {
 }
 
 export interface Relay extends Dispatcher.DispatchHandler {
-  /** Ends the call from the gateway's side. */
+  /** Ends the call from the gateway's side; an error of a call that is upstream by now says that its outcome is withheld. */
   abort(error: GatewayError): void;
 }
 
@@ -99,7 +101,7 @@ export function createRelay(input: RelayInput): Relay {
     });
   }
 
-  function release(part: OutPart): void {
+  function release(part: OutPart, withheld = false): void {
     for (const message of part.messages ?? []) {
       if (message.kind === 'response') {
         const { id, error, isError } = message;
@@ -112,14 +114,16 @@ export function createRelay(input: RelayInput): Relay {
       }
       input.onMessage(message, mcpSession);
     }
-    if (part.resumable) resumable = true;
-    waiting += part.bytes.length;
-    tap.data('upstream', part.bytes, { ...part, unreleased: edge.gone }, (error) => {
-      waiting -= part.bytes.length;
+    if (part.resumable && !withheld) resumable = true;
+    const size = withheld ? 0 : part.bytes.length;
+    waiting += size;
+    tap.data('upstream', part.bytes, { ...part, unreleased: edge.gone || withheld }, (error) => {
+      waiting -= size;
       if (error !== undefined) {
         recordingFailed(error);
         return;
       }
+      if (withheld) return;
       // The whole answer is queued and nothing is out: it leaves in one piece, with its own length.
       if (ending === 'queued' && !edge.headSent) ready.push(part.bytes);
       else if (!edge.write(part.bytes)) slow = true;
@@ -157,8 +161,13 @@ export function createRelay(input: RelayInput): Relay {
         ...(how.abortedBy === undefined ? {} : { abortedBy: how.abortedBy }),
       },
       (error) => {
+        if (ending === 'done') return;
+        if (error !== undefined) {
+          recordingFailed(error);
+          return;
+        }
         ending = 'done';
-        if (error !== undefined || how.cut === true) edge.cut();
+        if (how.cut === true) edge.cut();
         else edge.end(ready.length > 0 ? Buffer.concat(ready) : undefined);
         input.onEnd(how);
       },
@@ -246,6 +255,7 @@ export function createRelay(input: RelayInput): Relay {
       if (aborted !== undefined || ending !== 'no') return given.abort(aborted ?? new Error('ended'));
       sent = true;
       upstreamStarted = performance.now();
+      input.onSent();
     },
     onResponseStart(given, code) {
       if (code < 200) return;
@@ -253,9 +263,9 @@ export function createRelay(input: RelayInput): Relay {
       guarded(() => start((given.rawHeaders ?? []) as readonly (Buffer | string)[]));
     },
     onResponseData(_, chunk) {
-      upstreamBytes += chunk.length;
-      witness.update(chunk);
       guarded(() => {
+        upstreamBytes += chunk.length;
+        witness.update(chunk);
         for (const part of stream?.push(chunk, (late) => guarded(() => release(late))) ?? []) release(part);
       });
     },
@@ -269,11 +279,13 @@ export function createRelay(input: RelayInput): Relay {
     onResponseError(_, error) {
       upstreamEnded = performance.now();
       guarded(() => {
-        if (stream !== undefined) for (const part of stream.end()) release(part);
+        // No reader dispatches an event that was broken off, and its rest would spoil the words that follow.
+        for (const part of stream?.end() ?? []) release(part, part.incomplete);
         fail(upstreamError(error, sent));
       });
     },
-    abort(error) {
+    abort({ code, fate, detail, cause }) {
+      const error = new GatewayError(code, sent ? 'outcome_withheld' : fate, detail, { cause });
       aborted = error;
       guarded(() => fail(error));
     },

@@ -11,6 +11,8 @@ export interface OutPart {
   readonly comment?: boolean;
   readonly event?: boolean;
   readonly resumable?: boolean;
+  /** An event that the stream's end broke off. */
+  readonly incomplete?: boolean;
 }
 
 export interface ResponseStream {
@@ -28,6 +30,7 @@ export function createSseStream(eventBytes: number): ResponseStream {
       bytes: part.bytes,
       event: true,
       resumable: part.id !== undefined,
+      incomplete: part.incomplete === true,
       ...(part.data === undefined || part.data.length === 0 || part.incomplete
         ? {}
         : { messages: messagesIn(part.data) }),

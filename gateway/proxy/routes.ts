@@ -3,13 +3,14 @@
  * request on. Behind it are the few addresses of the gateway's own.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import express from 'express';
 import { GatewayError } from '../errors.ts';
 import { protectedResourceMetadata } from '../identity/metadata.ts';
 import { type Answer, errorAnswer } from './answer.ts';
 import { handleCall } from './exchange.ts';
 import type { Runtime } from './runtime.ts';
-import { addressOf, preflightHeaders } from './target.ts';
+import { addressOf, addressOfClient, preflightHeaders } from './target.ts';
 
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 
@@ -28,7 +29,12 @@ export function createGatewayServer(runtime: Runtime, headerBytes: number): Serv
       response.writeHead(204, preflightHeaders(target, request).flat());
       return response.end();
     }
-    const call = handleCall(runtime, target, request, response).finally(() => runtime.calls.delete(call));
+    const call = handleCall(runtime, target, request, response)
+      .catch((error: unknown) => {
+        runtime.log.error({ event: 'call_failed', err: error }, 'A call failed in a way that was not foreseen.');
+        response.destroy();
+      })
+      .finally(() => runtime.calls.delete(call));
     runtime.calls.add(call);
   });
   app.get(/^\/\.well-known\/oauth-protected-resource(?:\/.*)?$/, (request, response, next) => {
@@ -40,9 +46,14 @@ export function createGatewayServer(runtime: Runtime, headerBytes: number): Serv
     refuse(runtime, request, response, new GatewayError('not_found'));
   });
   const server = createServer(
-    { maxHeaderSize: headerBytes, requireHostHeader: true, joinDuplicateHeaders: false, keepAliveTimeout: 620_000 },
+    // Without a Host it is this gateway that refuses, and records it.
+    { maxHeaderSize: headerBytes, requireHostHeader: false, joinDuplicateHeaders: false, keepAliveTimeout: 620_000 },
     app,
   );
+  // Node would drop what is beyond a thousand headers in silence: neither checked nor recorded. Their size has a limit.
+  server.maxHeadersCount = 0;
+  server.on('checkExpectation', app);
+  const answering = watchAnswers(server);
   // A body may take its time; an answer may take hours. Heads may not.
   server.headersTimeout = 20_000;
   server.requestTimeout = 0;
@@ -52,17 +63,32 @@ export function createGatewayServer(runtime: Runtime, headerBytes: number): Serv
     // A reset is nobody's request; anything else is one that two parsers might read differently.
     if (error.code === 'ECONNRESET' || !socket.writable) return socket.destroy();
     runtime.system.refused({ address, reason: 'bad_http', detail: String(error.code ?? 'unreadable') });
-    socket.end(
-      `HTTP/1.1 ${overflow ? '431 Request Header Fields Too Large' : '400 Bad Request'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
-    );
+    hangUp(socket, answering(socket), overflow ? '431 Request Header Fields Too Large' : '400 Bad Request');
   });
-  for (const event of ['upgrade', 'connect'] as const) {
-    server.on(event, (request: IncomingMessage, socket) => {
-      runtime.system.refused({ address: request.socket.remoteAddress ?? 'unknown', reason: 'upgrade_refused' });
-      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-    });
-  }
+  // An Upgrade without a listener is a request like any other, which checkRequestHeaders refuses.
+  server.on('connect', (request: IncomingMessage, socket) => {
+    runtime.system.refused({ address: request.socket.remoteAddress ?? 'unknown', reason: 'upgrade_refused' });
+    hangUp(socket, answering(socket), '400 Bad Request');
+  });
   return server;
+}
+
+/** Says whether bytes of an answer are on their way on a socket. */
+function watchAnswers(server: Server): (socket: Duplex) => boolean {
+  const underWay = new WeakMap<Duplex, Set<ServerResponse>>();
+  server.on('connection', (socket) => underWay.set(socket, new Set()));
+  server.prependListener('request', ({ socket }, response) => {
+    const responses = underWay.get(socket);
+    responses?.add(response);
+    response.on('close', () => responses?.delete(response));
+  });
+  return (socket) => [...(underWay.get(socket) ?? [])].some(({ headersSent }) => headersSent);
+}
+
+/** Refuses what is no request. In the middle of an answer these words would become a part of it. */
+function hangUp(socket: Duplex, answering: boolean, status: string): void {
+  if (answering) socket.destroy();
+  else socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
 }
 
 function metadataAt(runtime: Runtime, request: IncomingMessage) {
@@ -89,9 +115,8 @@ function probe(runtime: Runtime, url: string, response: ServerResponse): void {
 
 /** A refusal that belongs to no session: an event of the system strand. */
 function refuse(runtime: Runtime, request: IncomingMessage, response: ServerResponse, error: GatewayError): void {
-  const address = request.socket.remoteAddress ?? 'unknown';
   runtime.system.refused({
-    address,
+    address: addressOfClient(request, runtime.inForce().config.trustedProxyHops),
     reason: error.code,
     ...(error.detail === undefined ? {} : { detail: error.detail }),
   });

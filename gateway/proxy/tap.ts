@@ -68,7 +68,9 @@ export function createTap(strand: Strand, exchange: string, recording: 'on' | 'o
     },
     data(from, bytes, facts, settle) {
       if (!on) return strand.barrier(settle ?? (() => {}));
-      const pieces = cutPieces(bytes);
+      const named = facts.messages !== undefined && facts.messages.length > 0;
+      // The messages of a body whose last bytes have gone ahead are noted all the same.
+      const pieces = bytes.length === 0 && named ? [{ text: '' }] : cutPieces(bytes);
       if (pieces.length === 0) return strand.barrier(settle ?? (() => {}));
       pieces.forEach((piece, index) => {
         const last = index === pieces.length - 1;
@@ -80,7 +82,7 @@ export function createTap(strand: Strand, exchange: string, recording: 'on' | 'o
             from,
             ...(facts.event === true ? moreAfter(index, pieces) : {}),
             ...(facts.unreleased === true ? { released: false } : {}),
-            ...(last && facts.messages !== undefined && facts.messages.length > 0 ? { messages: facts.messages } : {}),
+            ...(last && named ? { messages: facts.messages } : {}),
             ...piece,
           },
           last ? settle : undefined,
@@ -111,13 +113,13 @@ function cutPieces(bytes: Buffer): Piece[] {
   return pieces;
 }
 
-/** How many bytes at the front of `bytes` end with a whole character: all, or up to three fewer. */
+/** How many bytes at the front of `bytes` end with a whole character: all, or up to three fewer (so maybe none). */
 export function wholeCharacters(bytes: Buffer): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back] ?? 0;
     if ((byte & 0xc0) === 0x80) continue;
     const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
-    return length > back && bytes.length > back ? bytes.length - back : bytes.length;
+    return length > back ? bytes.length - back : bytes.length;
   }
   return bytes.length;
 }

@@ -132,7 +132,7 @@ export function preflightHeaders(target: Target, request: IncomingMessage): (rea
  * The last address is the socket's; each trusted proxy appends the address that it saw to X-Forwarded-For. What stands
  * further left was written by nobody that is trusted.
  */
-function addressOfClient(request: IncomingMessage, hops: number): string {
+export function addressOfClient(request: IncomingMessage, hops: number): string {
   const socket = request.socket.remoteAddress ?? 'unknown';
   if (hops === 0) return socket;
   const forwarded = String(request.headers['x-forwarded-for'] ?? '')

@@ -31,6 +31,8 @@ export async function openUpstream(connection: ConnectionConfig, now: () => numb
     headersTimeout: limits.firstByte,
     bodyTimeout: limits.idleStream,
     maxHeaderSize: MOST_HEADER_BYTES,
+    // undici gives an HTTP/2 answer's headers parsed, not as they came: allow-list and recording would miss them.
+    allowH2: false,
     connect: {
       timeout: upstream.connectTimeout,
       lookup: createPinnedLookup(upstream.allowAddresses),

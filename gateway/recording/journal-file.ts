@@ -27,6 +27,8 @@ export const FILE_LIMIT = 64 * 1024 * 1024;
 /** A commit gathers about this much at most, so that sealing can read it in bounded memory. */
 export const RECORD_LIMIT = 8 * 1024 * 1024;
 const MAC_LENGTH = 32;
+/** Longer than any header with its length and MAC, shorter than any header with one frame behind it. */
+const HEADER_MOST = 128;
 const recordOverhead = 4 + MAC_LENGTH;
 
 export function journalName(number: number): string {
@@ -36,6 +38,11 @@ export function journalName(number: number): string {
 export function journalNumber(name: string): number | undefined {
   const match = /^(\d{10})\.journal$/.exec(name);
   return match === null ? undefined : Number(match[1]);
+}
+
+/** Whether `a` lies after `b`. */
+export function isAfter(a: Position, b: Position): boolean {
+  return a.file > b.file || (a.file === b.file && a.offset > b.offset);
 }
 
 export function encodeHeader(key: Buffer, header: JournalHeader): { bytes: Buffer; chain: Buffer } {
@@ -91,28 +98,64 @@ function splitLines(payload: Buffer, into: Buffer[]): void {
   }
 }
 
-/** What recovery finds in one file: how much of it is whole and unbroken, and what its header says of the file before. */
-export function checkJournalFile(
-  key: Buffer,
-  bytes: Buffer,
-  number: number,
-): { length: number; previous?: { file: number; length: number } } {
+export interface CheckedFile {
+  /** Bytes that are whole and unbroken: the header and whole commits. */
+  readonly length: number;
+  /** What its header says of the file before. */
+  readonly previous?: { readonly file: number; readonly length: number };
+  /** What lies behind `length` is no torn tail: something that was durable once is broken or not ours. */
+  readonly damaged: boolean;
+}
+
+/** What recovery finds in one file. Never throws, whatever the bytes are. */
+export function checkJournalFile(key: Buffer, bytes: Buffer, number: number): CheckedFile {
   let at = 0;
   let chain: Buffer = Buffer.alloc(0);
   let header: JournalHeader | undefined;
-  while (at + recordOverhead <= bytes.length) {
-    const size = bytes.readUInt32LE(at);
-    if (at + size + recordOverhead > bytes.length) break;
-    const payload = bytes.subarray(at + 4, at + 4 + size);
-    const mac = createHmac('sha256', key).update(chain).update(payload).digest();
-    if (!timingSafeEqual(mac, bytes.subarray(at + 4 + size, at + size + recordOverhead))) break;
+  for (let record = recordAt(key, bytes, at, chain); record !== undefined; record = recordAt(key, bytes, at, chain)) {
     if (header === undefined) {
-      header = JSON.parse(payload.toString()) as JournalHeader;
-      if (header.v !== 1 || header.file !== number) return { length: 0 };
+      header = JSON.parse(record.payload.toString()) as JournalHeader;
+      // Ours by its MAC, and yet of another version or under another file's name.
+      if (header.v !== 1 || header.file !== number) return { length: 0, damaged: true };
     }
-    chain = mac;
-    at += size + recordOverhead;
+    chain = record.mac;
+    at += record.length;
   }
-  if (header === undefined) return { length: 0 };
-  return { length: at, ...(header.previous === undefined ? {} : { previous: header.previous }) };
+  // A header is durable before the first record is written, so a torn one has nothing behind it.
+  if (header === undefined) return { length: 0, damaged: bytes.length > HEADER_MOST };
+  const { previous } = header;
+  return { length: at, damaged: goesOnBehind(key, bytes, at, chain), ...(previous === undefined ? {} : { previous }) };
+}
+
+/** The record at `at`, where it is whole and its MAC continues `chain`. */
+function recordAt(key: Buffer, bytes: Buffer, at: number, chain: Uint8Array) {
+  const read = readRecord(key, bytes, at, chain);
+  return read !== undefined && timingSafeEqual(read.mac, read.stored) ? read : undefined;
+}
+
+function readRecord(key: Buffer, bytes: Buffer, at: number, chain: Uint8Array) {
+  if (at + recordOverhead > bytes.length) return undefined;
+  const size = bytes.readUInt32LE(at);
+  const end = at + size + recordOverhead;
+  if (end > bytes.length) return undefined;
+  const payload = bytes.subarray(at + 4, at + 4 + size);
+  const mac = createHmac('sha256', key).update(chain).update(payload).digest();
+  return { payload, mac, stored: bytes.subarray(end - MAC_LENGTH, end), length: end - at };
+}
+
+/**
+ * Whether a whole record follows the broken one at `at`. A record is written only after the one before it was durable,
+ * so one that follows proves that what is broken is damage to something acknowledged and not the torn last commit.
+ */
+function goesOnBehind(key: Buffer, bytes: Buffer, at: number, chain: Buffer): boolean {
+  const broken = readRecord(key, bytes, at, chain);
+  // Only the stored MAC is broken: the next record continues the one that it should be.
+  if (broken !== undefined && recordAt(key, bytes, at + broken.length, broken.mac) !== undefined) return true;
+  // The length may be what is broken, so a record is looked for at every place where lines could begin and end.
+  for (let start = at + recordOverhead; start + recordOverhead <= bytes.length; start++) {
+    const end = start + 4 + bytes.readUInt32LE(start);
+    if (end + MAC_LENGTH > bytes.length || bytes[start + 4] !== 0x7b || bytes[end - 1] !== 0x0a) continue;
+    if (recordAt(key, bytes, start, bytes.subarray(start - MAC_LENGTH, start)) !== undefined) return true;
+  }
+  return false;
 }

@@ -14,11 +14,12 @@ import {
   encodeHeader,
   FILE_LIMIT,
   HEADER_FIELDS,
+  isAfter,
   journalName,
   type Position,
   RECORD_LIMIT,
-  splitRecords,
 } from './journal-file.ts';
+import { createJournalReader } from './journal-reader.ts';
 
 export interface Journal {
   /**
@@ -62,15 +63,20 @@ export interface JournalOptions {
   readonly found: ReadonlyMap<number, number>;
   /** Where sealing stands. */
   readonly sealed: Position;
+  /** When the oldest found line that is not sealed was recorded, milliseconds; unknown where absent. */
+  readonly oldest?: number;
   readonly now: () => number;
   readonly fileSystem?: FileSystem;
+  /** Bytes; the format's own where absent. */
+  readonly fileLimit?: number;
+  readonly recordLimit?: number;
 }
 
 export async function createJournal(options: JournalOptions): Promise<Journal> {
-  const { folder, key, now } = options;
+  const { folder, key, now, fileLimit = FILE_LIMIT, recordLimit = RECORD_LIMIT } = options;
   const fs = options.fileSystem ?? nodeFileSystem;
   const lengths = new Map(options.found);
-  const readers = new Map<number, number>();
+  const reader = createJournalReader(fs, journalPath);
   let nextNumber = Math.max(0, ...lengths.keys(), options.sealed.file) + 1;
   let sealedTo = options.sealed;
   let current: OpenFile | undefined;
@@ -82,9 +88,8 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
   // At most one mark a second: from which position on lines are younger than `at`.
   const marks: { position: Position; at: number }[] = [];
   for (const [file, length] of lengths) {
-    if (file > sealedTo.file || (file === sealedTo.file && length > sealedTo.offset)) {
-      marks.push({ position: { file, offset: length }, at: now() });
-    }
+    const position = { file, offset: length };
+    if (length > 0 && isAfter(position, sealedTo)) marks.push({ position, at: options.oldest ?? now() });
   }
 
   async function openNext(): Promise<OpenFile> {
@@ -141,33 +146,25 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
     file.chain = record.chain;
   }
 
-  async function poison(file: OpenFile): Promise<void> {
-    // Its valid length stays as it was before the failed commit; the next file's header repeats it for recovery.
-    await fs.close(file.fd).catch(() => {});
-  }
-
   async function commit(batch: Waiting[]): Promise<void> {
-    let poisoned = false;
-    if (current !== undefined && current.length < FILE_LIMIT && !failed) {
+    if (current !== undefined && current.length < fileLimit && !failed) {
       try {
         return await writeRecord(current, batch);
       } catch {
-        poisoned = true;
+        // Poisoned: its length stays as it was before this commit, and the next file's header repeats it for recovery.
       }
     }
-    const next = await openNext();
-    if (current !== undefined) {
-      if (poisoned || failed) await poison(current);
-      else await fs.close(current.fd);
-    }
-    current = next;
+    const before = current;
+    current = await openNext();
+    // What counts of the file before is durable, so that its close failing takes nothing away.
+    if (before !== undefined) await fs.close(before.fd).catch(() => {});
     await writeRecord(current, batch);
   }
 
   function takeBatch(): Waiting[] {
     let bytes = 0;
     let count = 0;
-    while (count < queue.length && (count === 0 || bytes + (queue[count]?.lines.length ?? 0) <= RECORD_LIMIT)) {
+    while (count < queue.length && (count === 0 || bytes + (queue[count]?.lines.length ?? 0) <= recordLimit)) {
       bytes += queue[count]?.lines.length ?? 0;
       count++;
     }
@@ -182,31 +179,32 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
       const started = performance.now();
       if (batch.every((entry) => entry.lines.length === 0)) {
         // Barriers alone: everything before them is durable already, since commits are one after another.
-        for (const entry of batch) entry.settle();
+        settleAll(batch);
         continue;
       }
-      try {
-        await commit(batch);
-        failed = false;
-        listener((performance.now() - started) / 1000, batch.length);
-        settleDurable(batch);
-      } catch (error) {
-        failed = true;
+      const refusal = await commit(batch).then(
+        () => undefined,
+        (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+      );
+      failed = refusal !== undefined;
+      if (refusal !== undefined) {
         // Lines that queued up behind carry sequence numbers after the refused ones: they are refused with them.
         const refused = [...batch, ...queue];
         queue = [];
-        const cause = error instanceof Error ? error : new Error(String(error));
-        for (const entry of refused) entry.settle(cause);
+        settleAll(refused, refusal);
+        continue;
       }
+      // Readers see the lines in the same turn in which they are settled: what sealing reads has been folded.
+      if (current !== undefined) lengths.set(current.number, current.length);
+      mark();
+      settleAll(batch);
+      apart(() => listener((performance.now() - started) / 1000, batch.length));
     }
     committing = undefined;
   }
 
-  /** Readers see the lines in the same turn in which they are settled: what sealing reads has been folded. */
-  function settleDurable(batch: Waiting[]): void {
-    if (current !== undefined) lengths.set(current.number, current.length);
-    mark();
-    for (const entry of batch) entry.settle();
+  function settleAll(entries: readonly Waiting[], refusal?: Error): void {
+    for (const entry of entries) apart(() => entry.settle(refusal));
   }
 
   function mark(): void {
@@ -222,45 +220,6 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
     return last === undefined ? sealedTo : { file: last.number, offset: last.length };
   }
 
-  async function readerOf(file: number): Promise<number> {
-    // Never the writer's descriptor: a commit may close that one while a read is under way.
-    const there = readers.get(file);
-    if (there !== undefined) return there;
-    const fd = await fs.open(journalPath(file), 'r');
-    readers.set(file, fd);
-    return fd;
-  }
-
-  async function read(from: Position, limit: number): Promise<{ lines: Buffer[]; to: Position }> {
-    const files = [...lengths.keys()].sort((a, b) => a - b);
-    for (const file of files) {
-      const length = lengths.get(file) ?? 0;
-      const offset = file === from.file ? from.offset : 0;
-      if (file < from.file || offset >= length) continue;
-      const fd = await readerOf(file);
-      let want = Math.min(length - offset, limit);
-      for (;;) {
-        const bytes = Buffer.allocUnsafe(want);
-        await readWhole(fd, bytes, offset);
-        const { lines, used, needed } = splitRecords(bytes, offset === 0);
-        if (used > 0) return { lines, to: { file, offset: offset + used } };
-        if (needed <= want || offset + needed > length)
-          throw new Error(`Journal file ${file} is damaged at ${offset}.`);
-        want = needed;
-      }
-    }
-    return { lines: [], to: from };
-  }
-
-  async function readWhole(fd: number, into: Buffer, position: number): Promise<void> {
-    let done = 0;
-    while (done < into.length) {
-      const got = await fs.read(fd, into, done, into.length - done, position + done);
-      if (got === 0) throw new Error('The journal ends before its length.');
-      done += got;
-    }
-  }
-
   return {
     append(lines, settle) {
       if (closed) {
@@ -271,17 +230,14 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
       // All that the current tick appends goes into one commit.
       committing ??= Promise.resolve().then(commitAll);
     },
-    read,
+    read: (from, limit) => reader.read(lengths, from, limit),
     end,
     async sealed(to) {
       sealedTo = to;
       while (marks[0] !== undefined && !isAfter(marks[0].position, to)) marks.shift();
       for (const [file, length] of [...lengths]) {
-        const whole = file < to.file || (file === to.file && to.offset >= length && file !== current?.number);
-        if (!whole || file === current?.number) continue;
-        const reader = readers.get(file);
-        readers.delete(file);
-        if (reader !== undefined) await fs.close(reader);
+        if (file === current?.number || isAfter({ file, offset: length }, to)) continue;
+        await reader.close(file);
         await fs.unlink(journalPath(file));
         lengths.delete(file);
       }
@@ -295,16 +251,22 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
     async close() {
       closed = true;
       await committing;
-      for (const fd of readers.values()) await fs.close(fd);
+      await reader.closeAll();
       if (current !== undefined) await fs.close(current.fd);
       current = undefined;
     },
   };
 }
 
-/** Whether `a` lies after `b`. */
-function isAfter(a: Position, b: Position): boolean {
-  return a.file > b.file || (a.file === b.file && a.offset > b.offset);
+/** Calls back. What the callback throws changes nothing of what is durable, nor what others are told: it surfaces alone. */
+function apart(callback: () => void): void {
+  try {
+    callback();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }
 
 function dropBytes(buffers: Buffer[], count: number): Buffer[] {

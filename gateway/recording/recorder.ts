@@ -7,13 +7,13 @@ import { type Clock, dayOf, isoMicros } from '../clock.ts';
 import { makeFolder } from '../durable-file.ts';
 import type { Signer } from '../ledger/signer.ts';
 import type { Store } from '../store/store.ts';
-import type { FileSystem } from './file-system.ts';
+import { type FileSystem, nodeFileSystem } from './file-system.ts';
 import type { SessionStart } from './frame.ts';
 import { createJournal, type Journal } from './journal.ts';
 import { recover } from './recover.ts';
 import { createSealer, type SealerEvents } from './sealer.ts';
 import { createStrand, newStrandState, type Strand, type StrandState } from './strand.ts';
-import { createWriteAhead } from './write-ahead.ts';
+import { createWriteAhead, type WriteAhead } from './write-ahead.ts';
 
 export interface Recorder {
   readonly ledger: string;
@@ -24,7 +24,7 @@ export interface Recorder {
   strand(session: string): Strand | undefined;
   /** Begins a strand; resolves when its `session.start` is durable. Its first segment is sealed right away. */
   begin(session: string, start: SessionStart['start']): Promise<Strand>;
-  /** Ends a strand; resolves when its `strand.end` is durable. */
+  /** Ends a strand, with an `unknown` end for what is open in it; resolves when its `strand.end` is durable. */
   end(strand: Strand, reason: string): Promise<void>;
   /** Seals everything that is durable by now. */
   seal(): Promise<void>;
@@ -46,21 +46,24 @@ export interface RecorderOptions {
   readonly sealEvery: number;
   readonly events: SealerEvents;
   readonly fileSystem?: FileSystem;
+  readonly writeAhead?: WriteAhead;
+  readonly journalLimits?: { readonly fileLimit?: number; readonly recordLimit?: number };
 }
 
 export async function openRecorder(options: RecorderOptions): Promise<Recorder> {
   const { clock, ledger } = options;
   const folder = join(options.path, 'journal');
   await makeFolder(folder);
-  const writeAhead = createWriteAhead(options.path);
-  const recovered = await recover({ folder, ledger, key: options.journalKey, writeAhead });
+  const writeAhead = options.writeAhead ?? createWriteAhead(options.path);
+  const disk = { folder, key: options.journalKey, fileSystem: options.fileSystem ?? nodeFileSystem };
+  const recovered = await recover({ ...disk, ledger, writeAhead });
   const journal = await createJournal({
-    folder,
-    key: options.journalKey,
+    ...disk,
     found: recovered.found,
     sealed: recovered.unfinished?.after.sealed ?? recovered.state.sealed,
     now: () => clock.millis(),
-    ...(options.fileSystem === undefined ? {} : { fileSystem: options.fileSystem }),
+    ...(recovered.oldest === undefined ? {} : { oldest: Date.parse(recovered.oldest) }),
+    ...(options.journalLimits ?? {}),
   });
   const strands = new Map<string, Strand>();
   const sealer = createSealer({
@@ -87,7 +90,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   const { stopped: _, ...running } = recovered.state;
   await writeAhead.writeState(running);
   await closeWhatIsOpen([...strands.values()], recovered.crash, isoMicros(clock.micros()));
-  if (strands.size > 0) sealer.notice(false);
+  if (strands.size > 0 || recovered.unfinished !== undefined) sealer.notice(false);
 
   return {
     ledger,
@@ -97,6 +100,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     strands: () => strands.values(),
     strand: (session) => strands.get(session),
     async begin(session, start) {
+      if (strands.has(session)) throw new Error(`Session ${session} has a strand on this disk already.`);
       const at = isoMicros(clock.micros());
       const strand = adopt(newStrandState({ session, ledger, day: dayOf(clock.micros()), start, at }));
       try {
@@ -108,12 +112,17 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
       void sealer.seal();
       return strand;
     },
-    end: (strand, reason) => strand.commit({ type: 'strand.end', reason }),
+    async end(strand, reason) {
+      await Promise.all([...endOpen(strand), strand.commit({ type: 'strand.end', reason })]);
+    },
     seal: sealer.seal,
     heartbeat: sealer.heartbeat,
     async stop() {
-      await sealer.stop();
-      await journal.close();
+      try {
+        await sealer.stop();
+      } finally {
+        await journal.close();
+      }
     },
   };
 }
@@ -130,16 +139,7 @@ async function closeWhatIsOpen(strands: Strand[], crash: { last: string } | unde
   const commits: Promise<void>[] = [];
   for (const strand of strands) {
     if (strand.state.endedAt !== undefined) continue;
-    for (const exchange of [...strand.state.open]) {
-      commits.push(
-        strand.commit({
-          type: 'end',
-          exchange,
-          outcome: { result: 'unknown', fate: 'outcome_withheld', messages: [] },
-          abortedBy: 'gateway',
-        }),
-      );
-    }
+    commits.push(...endOpen(strand));
     if (crash !== undefined) {
       const reason = 'The gateway stopped without an orderly end; what it had acknowledged is here.';
       commits.push(strand.commit({ type: 'gap', gap: { reason, from: crash.last, to: now } }));
@@ -147,4 +147,16 @@ async function closeWhatIsOpen(strands: Strand[], crash: { last: string } | unde
     if (strand.session.startsWith('sys_')) commits.push(strand.commit({ type: 'strand.end', reason: 'restart' }));
   }
   await Promise.all(commits);
+}
+
+/** An exchange whose end could not be recorded (its commit was refused) gets one before its strand ends. */
+function endOpen(strand: Strand): Promise<void>[] {
+  return strand.state.open.map((exchange) =>
+    strand.commit({
+      type: 'end',
+      exchange,
+      outcome: { result: 'unknown', fate: 'outcome_withheld', messages: [] },
+      abortedBy: 'gateway',
+    }),
+  );
 }

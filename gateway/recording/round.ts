@@ -9,7 +9,7 @@ import { encodeManifest, type Manifest } from '../ledger/manifest.ts';
 import { entriesName } from '../ledger/names.ts';
 import { appendLeaf, leafHash } from '../ledger/tree.ts';
 import type { Journal } from './journal.ts';
-import type { Position } from './journal-file.ts';
+import { isAfter, type Position } from './journal-file.ts';
 import { segmentName, summaryName } from './objects.ts';
 import type { StrandState } from './strand.ts';
 import type { LedgerState, Round, StoredObject } from './write-ahead.ts';
@@ -52,17 +52,16 @@ export interface BuiltRound {
 /** The next round, or undefined where there is nothing to seal. */
 export async function buildRound(input: RoundInput): Promise<BuiltRound | undefined> {
   const { groups, to } = await readGroups(input);
-  const building = new RoundBuilder(input);
+  const building = createBuilding(input);
+  for (const session of groups.keys()) {
+    if (!input.strands.has(session)) throw new Error(`The journal holds frames of the unknown strand ${session}.`);
+  }
   for (const [session, strand] of input.strands) {
     const fresh = groups.get(session) ?? [];
     if (fresh.length > 0 || strand.state.carried !== undefined) await building.addStrand(strand.state, fresh);
   }
-  for (const session of groups.keys()) {
-    if (!input.strands.has(session)) throw new Error(`The journal holds frames of the unknown strand ${session}.`);
-  }
   if (input.heartbeat !== undefined) building.addHeartbeat(input.heartbeat.clockOffset);
-  const moved = to.file !== input.state.sealed.file || to.offset !== input.state.sealed.offset;
-  return building.manifests.length > 0 || moved ? building.finish(to) : undefined;
+  return building.finish(to);
 }
 
 async function readGroups(input: RoundInput): Promise<{ groups: Map<string, Buffer[]>; to: Position }> {
@@ -84,112 +83,101 @@ async function readGroups(input: RoundInput): Promise<{ groups: Map<string, Buff
   return { groups, to };
 }
 
-class RoundBuilder {
-  readonly manifests: string[] = [];
-  readonly #input: RoundInput;
-  readonly #objects: StoredObject[] = [];
-  readonly #moves = new Map<string, StrandMove>();
+/** A round in the making. */
+function createBuilding(input: RoundInput) {
+  const { state, strands, at, now, last } = input;
+  const manifests: string[] = [];
+  const objects: StoredObject[] = [];
+  const moves = new Map<string, StrandMove>();
 
-  constructor(input: RoundInput) {
-    this.#input = input;
+  function note(manifest: Manifest): void {
+    manifests.push(encodeManifest(manifest));
   }
 
-  async addStrand(strand: StrandState, fresh: Buffer[]): Promise<void> {
-    const { now, last } = this.#input;
-    const carried = strand.carried?.lines.map((line) => Buffer.from(line)) ?? [];
-    const lines = [...carried, ...fresh];
-    const since = strand.carried?.since ?? now;
-    const onlyComments = lines.every(isComment);
-    if (onlyComments && !last && lines.length <= CARRY_LINES && now - since < CARRY_LIMIT_MS) {
-      if (fresh.length === 0) return;
-      const waiting = { lines: lines.map(String), since };
-      this.#move(strand, { nextSegment: strand.nextSegment, sealedThrough: strand.sealedThrough, carried: waiting });
-      return;
-    }
-    let number = strand.nextSegment;
-    let first = strand.sealedThrough + 1;
-    for (const part of cut(lines)) {
-      await this.#addSegment(strand, number++, first, part);
-      first += part.length;
-    }
-    this.#move(strand, { nextSegment: number, sealedThrough: first - 1, carried: undefined });
-    if (strand.endedAt === first - 1) this.#addSummary(strand, number);
+  /** An object and what its manifest says of it. */
+  function store(name: string, bytes: Buffer) {
+    objects.push({ name, bytes });
+    return { object: name, size: bytes.length, sha256: sha256(bytes) };
   }
 
-  #move(
-    strand: StrandState,
-    to: { nextSegment: number; sealedThrough: number; carried: StrandState['carried'] },
-  ): void {
-    this.#moves.set(strand.session, { session: strand.session, ...to, done: strand.endedAt === to.sealedThrough });
+  function move(strand: StrandState, to: Pick<StrandMove, 'nextSegment' | 'sealedThrough' | 'carried'>): void {
+    moves.set(strand.session, { session: strand.session, ...to, done: strand.endedAt === to.sealedThrough });
   }
 
-  async #addSegment(strand: StrandState, number: number, first: number, lines: Buffer[]): Promise<void> {
+  async function addSegment(strand: StrandState, number: number, first: number, lines: Buffer[]): Promise<void> {
+    const { session, day, connection, summary } = strand;
     const found = seqOf(lines[0]);
-    const last = seqOf(lines.at(-1));
-    if (found !== first || last !== first + lines.length - 1) {
-      throw new Error(`Strand ${strand.session} goes on at ${found}…${last}, expected ${first}+${lines.length}.`);
+    const final = seqOf(lines.at(-1));
+    if (found !== first || final !== first + lines.length - 1) {
+      throw new Error(`Strand ${session} goes on at ${found}…${final}, expected ${first}+${lines.length}.`);
     }
-    const strandId = strand.summary.strand;
-    const name = segmentName({ day: strand.day, connection: strand.connection, strand: strandId, number });
     const bytes = await compress(Buffer.concat(lines), { level: 3 });
-    this.#store({ kind: 'segment', session: strand.session, first, last }, { name, bytes });
-    for (const line of lines) if (isGap(line)) this.#addGap(line);
+    const stored = store(segmentName({ day, connection, strand: summary.strand, number }), bytes);
+    note({ v: 1, kind: 'segment', ...stored, session, first, last: final, at });
+    for (const line of lines) if (isGap(line)) addGap(line);
   }
 
-  #addGap(line: Buffer): void {
+  function addGap(line: Buffer): void {
     const frame = JSON.parse(line.toString()) as { session: string; gap: { reason: string; from: string; to: string } };
-    this.#note({ v: 1, kind: 'gap', session: frame.session, ...frame.gap, at: this.#input.at });
+    note({ v: 1, kind: 'gap', session: frame.session, ...frame.gap, at });
   }
 
-  #addSummary(strand: StrandState, segments: number): void {
-    const bytes = Buffer.from(`${JSON.stringify({ ...strand.summary, segments })}\n`);
-    const name = summaryName(strand.day, strand.summary.strand);
-    this.#store({ kind: 'summary', session: strand.session }, { name, bytes });
+  function addSummary({ session, day, summary }: StrandState, segments: number): void {
+    const bytes = Buffer.from(`${JSON.stringify({ ...summary, segments })}\n`);
+    note({ v: 1, kind: 'summary', ...store(summaryName(day, summary.strand), bytes), session, at });
   }
 
-  addHeartbeat(clockOffset: number): void {
-    const { lastCheckpoint } = this.#input.state;
-    const previous = lastCheckpoint === undefined ? {} : { previous: lastCheckpoint };
-    this.#note({ v: 1, kind: 'heartbeat', ...previous, clockOffset, at: this.#input.at });
-  }
+  return {
+    async addStrand(strand: StrandState, fresh: Buffer[]): Promise<void> {
+      const carried = strand.carried?.lines.map((line) => Buffer.from(line)) ?? [];
+      const lines = [...carried, ...fresh];
+      const since = strand.carried?.since ?? now;
+      const mayWait = !last && lines.length <= CARRY_LINES && now - since < CARRY_LIMIT_MS;
+      if (mayWait && lines.every(isComment)) {
+        const { nextSegment, sealedThrough } = strand;
+        if (fresh.length > 0)
+          move(strand, { nextSegment, sealedThrough, carried: { lines: lines.map(String), since } });
+        return;
+      }
+      let number = strand.nextSegment;
+      let first = strand.sealedThrough + 1;
+      for (const part of cut(lines)) {
+        await addSegment(strand, number++, first, part);
+        first += part.length;
+      }
+      move(strand, { nextSegment: number, sealedThrough: first - 1, carried: undefined });
+      if (strand.endedAt === first - 1) addSummary(strand, number);
+    },
 
-  #store(
-    what: { kind: 'segment'; session: string; first: number; last: number } | { kind: 'summary'; session: string },
-    object: StoredObject,
-  ): void {
-    this.#objects.push(object);
-    const stored = { object: object.name, size: object.bytes.length, sha256: sha256(object.bytes) };
-    const { at } = this.#input;
-    this.#note(
-      what.kind === 'segment'
-        ? { v: 1, kind: 'segment', ...stored, session: what.session, first: what.first, last: what.last, at }
-        : { v: 1, kind: 'summary', ...stored, session: what.session, at },
-    );
-  }
+    addHeartbeat(clockOffset: number): void {
+      const { lastCheckpoint } = state;
+      const previous = lastCheckpoint === undefined ? {} : { previous: lastCheckpoint };
+      note({ v: 1, kind: 'heartbeat', ...previous, clockOffset, at });
+    },
 
-  #note(manifest: Manifest): void {
-    this.manifests.push(encodeManifest(manifest));
-  }
+    finish(to: Position): BuiltRound | undefined {
+      if (manifests.length === 0 && !isAfter(to, state.sealed)) return undefined;
+      let { frontier } = state;
+      for (const line of manifests) frontier = appendLeaf(frontier, leafHash(Buffer.from(line)));
+      const after: LedgerState = {
+        ...state,
+        sealed: to,
+        frontier,
+        nextEntries: state.nextEntries + (manifests.length > 0 ? 1 : 0),
+        strands: begun(strands).flatMap((strand) => applyMove(strand, moves.get(strand.session))),
+      };
+      if (manifests.length > 0) {
+        const bytes = Buffer.from(`${manifests.join('\n')}\n`);
+        objects.push({ name: entriesName(state.ledger, state.nextEntries), bytes });
+      }
+      return { round: { objects, after }, moves: [...moves.values()] };
+    },
+  };
+}
 
-  finish(to: Position): BuiltRound {
-    const { state, strands } = this.#input;
-    let frontier = state.frontier;
-    for (const line of this.manifests) frontier = appendLeaf(frontier, leafHash(Buffer.from(line)));
-    const after: LedgerState = {
-      ...state,
-      sealed: to,
-      frontier,
-      nextEntries: state.nextEntries + (this.manifests.length > 0 ? 1 : 0),
-      strands: [...strands.values()].flatMap((strand) =>
-        applyMove(strand.state, this.#moves.get(strand.state.session)),
-      ),
-    };
-    if (this.manifests.length > 0) {
-      const name = entriesName(state.ledger, state.nextEntries);
-      this.#objects.push({ name, bytes: Buffer.from(`${this.manifests.join('\n')}\n`) });
-    }
-    return { round: { objects: this.#objects, after }, moves: [...this.#moves.values()] };
-  }
+/** Strands with a durable frame: one whose `session.start` is on its way only must not outlive a crash. */
+export function begun(strands: RoundInput['strands']): StrandState[] {
+  return [...strands.values()].map(({ state }) => state).filter(({ foldedThrough }) => foldedThrough >= 0);
 }
 
 function applyMove(state: StrandState, move: StrandMove | undefined): StrandState[] {

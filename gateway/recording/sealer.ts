@@ -8,6 +8,9 @@
  *   after the checkpoint is written   the same note is stored, though a clock or key might have changed meanwhile
  *   after the checkpoint is stored    state.json is behind by one round; storing it again changes nothing
  * Only then does state.json move, and only then may journal files go.
+ *
+ * Recovery knows one round behind state.json and one note. So no round is written over one that state.json does not
+ * know, and none while a signed note waits for the store: it would cover less than what is stored.
  */
 import type { Clock } from '../clock.ts';
 import { isoMicros } from '../clock.ts';
@@ -17,9 +20,10 @@ import type { Signer } from '../ledger/signer.ts';
 import { rootOf } from '../ledger/tree.ts';
 import type { Store } from '../store/store.ts';
 import type { Journal } from './journal.ts';
-import { type BuiltRound, buildRound, sha256 } from './round.ts';
+import { isAfter } from './journal-file.ts';
+import { type BuiltRound, begun, buildRound, sha256 } from './round.ts';
 import type { Strand } from './strand.ts';
-import type { LedgerState, Round, WriteAhead } from './write-ahead.ts';
+import type { LedgerState, Round, SignedCheckpoint, WriteAhead } from './write-ahead.ts';
 
 export interface SealerEvents {
   /** A checkpoint is stored: everything before it is evidence. */
@@ -34,7 +38,7 @@ export interface Sealer {
   /** Seal at once; resolves when everything durable by now is under a stored checkpoint, or the attempt failed. */
   seal(): Promise<void>;
   heartbeat(): Promise<void>;
-  /** Seals the rest and writes that the stop was orderly. */
+  /** Seals what it can and writes that the stop was orderly. */
   stop(): Promise<void>;
 }
 
@@ -70,7 +74,10 @@ export function createSealer(deps: SealerDeps): Sealer {
   let failures = 0;
   let chain: Promise<void> = Promise.resolve();
   let queued: Promise<void> | undefined;
+  /** state.json does not know yet of the last stored round or checkpoint. */
+  let behind = false;
   let beat = false;
+  let beaten: { clockOffset: number } | undefined;
   let stopping = false;
   let storedObjects = 0;
 
@@ -97,21 +104,13 @@ export function createSealer(deps: SealerDeps): Sealer {
 
   async function sealOnce(): Promise<void> {
     const goal = journal.end();
-    // While the signer is down segments and entries go on, and one later checkpoint covers them all.
-    let unsigned: SignerDownError | undefined;
     try {
+      if (unfinished === undefined && (await waitingNote()) !== undefined) await storeCheckpoint();
+      // While the signer is down segments and entries go on, and one later checkpoint covers them all.
+      let unsigned: SignerDownError | undefined;
       for (let more = true; more; ) {
-        const stored = await round();
-        const { sealed } = state;
-        more = stored && (sealed.file < goal.file || (sealed.file === goal.file && sealed.offset < goal.offset));
-        if (state.frontier.size === state.checkpointed || unsigned !== undefined) continue;
-        unsigned = await storeCheckpoint().then(
-          () => undefined,
-          (error: unknown) => {
-            if (error instanceof SignerDownError) return error;
-            throw error;
-          },
-        );
+        more = (await round()) && (beat || isAfter(goal, state.sealed));
+        if (!isCovered() && unsigned === undefined) unsigned = await tryCheckpoint();
       }
       if (unsigned !== undefined) throw unsigned;
       failures = 0;
@@ -122,12 +121,28 @@ export function createSealer(deps: SealerDeps): Sealer {
     }
   }
 
+  function tryCheckpoint(): Promise<SignerDownError | undefined> {
+    return storeCheckpoint().then(
+      () => undefined,
+      (error: unknown) => {
+        if (error instanceof SignerDownError) return error;
+        throw error;
+      },
+    );
+  }
+
+  /** Whether all that is stored is under a stored checkpoint. */
+  function isCovered(): boolean {
+    return state.frontier.size === state.checkpointed;
+  }
+
   /** Finishes the round under way, or makes and stores the next; resolves false where there was nothing to do. */
   async function round(): Promise<boolean> {
     if (unfinished !== undefined) {
       await storeRound(unfinished);
       return true;
     }
+    if (behind) await keepState();
     const heartbeat = beat ? { clockOffset: Math.round(clock.offset()) } : undefined;
     const built = await buildRound({
       journal,
@@ -138,21 +153,23 @@ export function createSealer(deps: SealerDeps): Sealer {
       ...(heartbeat === undefined ? {} : { heartbeat }),
       last: stopping,
     });
-    beat = false;
     if (built === undefined) return false;
     if (built.round.objects.length === 0) {
       // Comments alone: their lines are kept in the state itself.
       await writeAhead.writeState(built.round.after);
       adopt(built);
       state = built.round.after;
-      await journal.sealed(state.sealed);
+      if (isCovered()) await journal.sealed(state.sealed);
       return true;
     }
     await writeAhead.writeRound(built.round);
     adopt(built);
     unfinished = built.round;
+    if (heartbeat !== undefined) {
+      beat = false;
+      beaten = heartbeat;
+    }
     await storeRound(built.round);
-    if (heartbeat !== undefined) events.heartbeat({ ledger: state.ledger, ...heartbeat });
     return true;
   }
 
@@ -177,38 +194,46 @@ export function createSealer(deps: SealerDeps): Sealer {
     }
     const entries = written.objects.at(-1);
     if (entries !== undefined) await store.create(entries.name, entries.bytes);
-    state = { ...written.after, strands: currentStrands() };
+    state = written.after;
+    behind = true;
     unfinished = undefined;
     storedObjects += written.objects.length;
+    if (beaten !== undefined) events.heartbeat({ ledger: state.ledger, ...beaten });
+    beaten = undefined;
   }
 
-  function currentStrands(): LedgerState['strands'] {
-    return [...strands.values()].map((strand) => strand.state);
+  /** Makes state.json say what `state` says: recovery has no more use for the round. */
+  async function keepState(): Promise<void> {
+    state = { ...state, strands: begun(strands) };
+    await writeAhead.writeState(state);
+    behind = false;
+    await writeAhead.clearRound();
   }
 
   async function storeCheckpoint(): Promise<void> {
-    const signed = (await writtenCheckpoint()) ?? (await signNext());
-    await store.create(checkpointName(state.ledger, signed.number), Buffer.from(signed.note));
+    const signed = (await waitingNote()) ?? (await signNext());
+    const note = Buffer.from(signed.note);
+    await store.create(checkpointName(state.ledger, signed.number), note);
+    behind = true;
     state = {
       ...state,
       checkpointed: signed.size,
       nextCheckpoint: signed.number + 1,
-      lastCheckpoint: sha256(Buffer.from(signed.note)),
-      strands: currentStrands(),
+      lastCheckpoint: sha256(note),
     };
-    await writeAhead.writeState(state);
-    await journal.sealed(state.sealed);
-    await writeAhead.clearRound();
+    await keepState();
+    if (isCovered()) await journal.sealed(state.sealed);
     events.checkpoint({ ledger: state.ledger, number: signed.number, size: signed.size, objects: storedObjects });
     storedObjects = 0;
   }
 
-  async function writtenCheckpoint() {
+  /** The note that was signed and may not be stored. */
+  async function waitingNote(): Promise<SignedCheckpoint | undefined> {
     const written = await writeAhead.readCheckpoint();
     return written?.number === state.nextCheckpoint ? written : undefined;
   }
 
-  async function signNext() {
+  async function signNext(): Promise<SignedCheckpoint> {
     const { size } = state.frontier;
     let note: string;
     try {
@@ -217,9 +242,6 @@ export function createSealer(deps: SealerDeps): Sealer {
         signer,
       );
     } catch (error) {
-      // The signer is down: entries go on, one later checkpoint covers them all. The round itself is stored.
-      await writeAhead.writeState(state);
-      await writeAhead.clearRound();
       throw new SignerDownError('The checkpoint could not be signed.', { cause: error });
     }
     const signed = { number: state.nextCheckpoint, size, note };
@@ -239,7 +261,8 @@ export function createSealer(deps: SealerDeps): Sealer {
       stopping = true;
       clearTimeout(timer);
       await seal();
-      if (failures === 0) await writeAhead.writeState({ ...state, stopped: clock.millis() });
+      // Also where the store or the signer is down: what waits for them is on this disk, and nobody was cut off.
+      await writeAhead.writeState({ ...state, stopped: clock.millis() });
     },
   };
 }

@@ -19,6 +19,8 @@ export interface StrandState {
   sealedThrough: number;
   /** `seq` up to which `summary` and `open` have been folded. */
   foldedThrough: number;
+  /** Time of the newest folded frame. */
+  last: string;
   summary: StrandSummary;
   /** Exchanges that were recorded as begun and not as ended. */
   open: string[];
@@ -56,6 +58,7 @@ export function newStrandState(frame: {
     nextSegment: 0,
     sealedThrough: -1,
     foldedThrough: -1,
+    last: frame.at,
     summary: emptySummary({ session: frame.session, ledger: frame.ledger, connection, at: frame.at }),
     open: [],
     ...(frame.start.expires === undefined ? {} : { expires: frame.start.expires }),
@@ -66,6 +69,7 @@ export function newStrandState(frame: {
 export function foldIntoState(state: StrandState, frame: Frame): void {
   if (frame.seq <= state.foldedThrough) return;
   state.foldedThrough = frame.seq;
+  state.last = frame.at;
   foldFrame(state.summary, frame);
   if (frame.type === 'request') state.open.push(frame.exchange);
   else if (frame.type === 'end') state.open = state.open.filter((exchange) => exchange !== frame.exchange);
@@ -83,6 +87,9 @@ export function createStrand(
   const prefix = `{"v":${FORMAT_VERSION},"session":"${state.session}","strand":"${state.session}.${deps.ledger}","seq":`;
 
   let ended = state.endedAt !== undefined;
+  // A refused commit takes along everything that waits, so the first refusal gives all those numbers back at once. What
+  // is appended from then on, perhaps by the callback of that very refusal, is numbered anew and keeps its numbers.
+  let numbering = 0;
 
   function append(body: FrameBody, settle?: (error?: Error) => void): void {
     if (ended) {
@@ -91,6 +98,7 @@ export function createStrand(
     }
     ended = body.type === 'strand.end';
     const seq = next++;
+    const numbered = numbering;
     const at = isoMicros(clock.micros());
     // The common fields by hand: they are the same on every frame of the strand, and this is the hot path.
     const line = Buffer.from(`${prefix}${seq},"at":"${at}",${JSON.stringify(body).slice(1)}\n`);
@@ -98,9 +106,10 @@ export function createStrand(
       if (error === undefined) {
         foldIntoState(state, { ...body, seq, at } as Frame);
         deps.onAppend(body.type === 'data' && body.comment === true);
-      } else {
-        next = Math.min(next, seq);
-        if (body.type === 'strand.end') ended = false;
+      } else if (numbered === numbering) {
+        numbering++;
+        next = seq;
+        ended = state.endedAt !== undefined;
       }
       settle?.(error);
     });

@@ -30,6 +30,8 @@ export interface StrandSummary {
 
 /** Distinct methods or tools that a summary names; hostile clients invent names, and the rest is counted as `…`. */
 const MOST_NAMES = 200;
+/** Characters of a name that is worth counting; the summary of a live strand is rewritten with every round. */
+const LONGEST_NAME = 128;
 
 export function emptySummary(start: {
   session: string;
@@ -97,7 +99,8 @@ export function foldFrame(summary: StrandSummary, frame: Frame): void {
 
 function count(names: Record<string, number>, name: string): void {
   const known = Object.hasOwn(names, name);
-  const key = known || Object.keys(names).length < MOST_NAMES ? name : '…';
+  const fits = name.length <= LONGEST_NAME && Object.keys(names).length < MOST_NAMES;
+  const key = known || fits ? name : '…';
   Object.defineProperty(names, key, {
     value: (Object.hasOwn(names, key) ? (names[key] ?? 0) : 0) + 1,
     enumerable: true,

@@ -33,15 +33,29 @@ export async function openSystemStrand(
 ): Promise<SystemStrand> {
   let strand: Strand = await recorder.begin(newSystemSession(), start());
   let day = dayOf(clock.micros());
+  // Strands of days that are over and whose `strand.end` is not durable yet.
+  const before: Strand[] = [];
   const counts = new Map<string, Counted>();
 
-  async function flush(before: number): Promise<void> {
+  async function flush(until: number): Promise<void> {
     for (const [key, counted] of counts) {
-      if (counted.minute >= before) continue;
+      if (counted.minute >= until) continue;
       counts.delete(key);
-      if (counted.count > 0)
+      if (counted.count === 0) continue;
+      try {
         await strand.commit({ type: 'event', event: { name: 'refused', ...counted.facts, count: counted.count } });
+      } catch (error) {
+        countAgain(key, counted, counted.count);
+        throw error;
+      }
     }
+  }
+
+  /** What could not be recorded is counted until it can. */
+  function countAgain(key: string, counted: Counted, count: number): void {
+    const there = counts.get(key);
+    if (there === undefined) counts.set(key, { ...counted, count });
+    else there.count += count;
   }
 
   return {
@@ -56,22 +70,34 @@ export async function openSystemStrand(
         there.count++;
         return;
       }
-      counts.set(key, { facts: kept, minute, count: 0 });
+      const counted = { facts: kept, minute, count: 0 };
+      counts.set(key, counted);
       // The first of its minute is recorded at once; the rest of the minute follows as a count.
-      strand.append({ type: 'event', event: { name: 'refused', ...kept, count: 1 } });
+      strand.append({ type: 'event', event: { name: 'refused', ...kept, count: 1 } }, (error) => {
+        if (error !== undefined) countAgain(key, counted, 1);
+      });
     },
     async turn() {
       await flush(Math.floor(clock.millis() / 60_000));
       const today = dayOf(clock.micros());
-      if (today === day) return;
-      day = today;
-      const before = strand;
-      strand = await recorder.begin(newSystemSession(), start());
-      await recorder.end(before, 'day');
+      if (today !== day) {
+        const next = await recorder.begin(newSystemSession(), start());
+        before.push(strand);
+        strand = next;
+        day = today;
+      }
+      for (const ended of [...before]) {
+        await recorder.end(ended, 'day');
+        before.splice(before.indexOf(ended), 1);
+      }
     },
     async close(reason) {
-      await flush(Number.POSITIVE_INFINITY);
-      await recorder.end(strand, reason);
+      try {
+        await flush(Number.POSITIVE_INFINITY);
+      } finally {
+        for (const ended of before) await recorder.end(ended, 'day');
+        await recorder.end(strand, reason);
+      }
     },
   };
 }

@@ -44,7 +44,7 @@ export interface Round {
   readonly after: LedgerState;
 }
 
-interface SignedCheckpoint {
+export interface SignedCheckpoint {
   readonly number: number;
   readonly size: number;
   readonly note: string;
@@ -74,16 +74,12 @@ export interface WriteAhead {
   writeRound(round: Round): Promise<void>;
   clearRound(): Promise<void>;
   readCheckpoint(): Promise<SignedCheckpoint | undefined>;
+  /** It stays until the next one replaces it: its number says whether it is still to be stored. */
   writeCheckpoint(checkpoint: SignedCheckpoint): Promise<void>;
-  clearCheckpoint(): Promise<void>;
 }
 
 export function createWriteAhead(folder: string): WriteAhead {
   const path = (name: string): string => join(folder, name);
-  async function clear(name: string): Promise<void> {
-    await rm(path(name), { force: true });
-    await syncFolder(folder);
-  }
   return {
     async readState() {
       const bytes = await readIfThere(path('state.json'));
@@ -116,12 +112,14 @@ export function createWriteAhead(folder: string): WriteAhead {
         ...round.objects.map((object) => object.bytes),
       ]);
     },
-    clearRound: () => clear('round'),
+    async clearRound() {
+      await rm(path('round'), { force: true });
+      await syncFolder(folder);
+    },
     async readCheckpoint() {
       const bytes = await readIfThere(path('checkpoint'));
       return bytes === undefined ? undefined : checkpointSchema.parse(JSON.parse(bytes.toString()));
     },
     writeCheckpoint: (checkpoint) => writeDurably(path('checkpoint'), [Buffer.from(JSON.stringify(checkpoint))]),
-    clearCheckpoint: () => clear('checkpoint'),
   };
 }

@@ -6,8 +6,8 @@
 export interface Awaited {
   /** Notes a server's request before it is released. */
   add(mcpSession: string | undefined, id: string | number): void;
-  /** Whether a response to this id is awaited; it is no longer, afterwards. */
-  take(mcpSession: string | undefined, id: string | number): boolean;
+  /** Whether responses to all these ids are awaited; if so they are no longer, afterwards. */
+  take(mcpSession: string | undefined, ids: readonly (string | number)[]): boolean;
 }
 
 /** A session awaits at most this many; the oldest is forgotten, so that a hostile server can't fill the memory. */
@@ -24,6 +24,11 @@ export function createAwaited(): Awaited {
       keys.add(key);
       if (keys.size > MOST) for (const oldest of keys) return void keys.delete(oldest);
     },
-    take: (mcpSession, id) => keys.delete(keyOf(mcpSession, id)),
+    take(mcpSession, ids) {
+      const wanted = new Set(ids.map((id) => keyOf(mcpSession, id)));
+      if (wanted.size < ids.length || ![...wanted].every((key) => keys.has(key))) return false;
+      for (const key of wanted) keys.delete(key);
+      return true;
+    },
   };
 }

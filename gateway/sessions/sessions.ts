@@ -2,7 +2,7 @@
  * Sessions: one principal, one connection, from the first token until its end. In this version a session is opened by a
  * directly presented token: whoever creates the one state object of its key names the session, on any replica.
  */
-import { createHmac, hkdfSync } from 'node:crypto';
+import { createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
 import { uuidv7 } from 'uuidv7';
 import { type Clock, dayOf, isoMicros } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
@@ -22,7 +22,7 @@ export interface Session {
   /** Keyed fingerprint of a credential-bearing value; the key is this session's own. */
   fingerprint(value: string): string;
   /** Key of the witnesses of what came from upstream. */
-  readonly witnessKey: Buffer;
+  readonly witnessKey: KeyObject;
   /** Exchanges under way, each with the function that aborts it. */
   readonly exchanges: Set<{ abort(reason: string): void }>;
   /** Digest of the configuration that was last recorded as in force. */
@@ -65,9 +65,17 @@ interface StoredSession {
   readonly opened: number;
 }
 
+/** A session that is open, or is being opened: it counts from the start, so that no burst goes over the limit. */
+interface Opening {
+  readonly principal: Principal;
+  readonly session: Promise<Session>;
+  /** Set once the session is there. */
+  opened?: Session;
+}
+
 export function createSessions(deps: SessionsDeps): Sessions {
   const { recorder, state, audit, clock } = deps;
-  const byKey = new Map<string, Promise<Session>>();
+  const byKey = new Map<string, Opening>();
 
   async function openSession(
     principal: Principal,
@@ -80,15 +88,15 @@ export function createSessions(deps: SessionsDeps): Sessions {
     const there = recorder.strand(id);
     const facts = start(isoMicros(expires * 1000));
     const strand = there ?? (await beginStrand(id, principal, facts));
-    const witnessKey = Buffer.from(hkdfSync('sha256', deps.witnessKey, id, 'verbatim/session', 32));
+    // A key object: a key as bytes is checked and copied anew by each HMAC, which costs more than the HMAC.
+    const witnessKey = createSecretKey(Buffer.from(hkdfSync('sha256', deps.witnessKey, id, 'verbatim/session', 32)));
     return {
       id,
       connection: facts.connection,
       principal,
       strand,
       awaited: createAwaited(),
-      fingerprint: (value) =>
-        `hmac-sha256:${createHmac('sha256', witnessKey).update(value).digest('hex').slice(0, 32)}`,
+      fingerprint: createFingerprint(witnessKey),
       witnessKey,
       exchanges: new Set(),
       configuration: there === undefined ? facts.configuration : '',
@@ -156,26 +164,43 @@ export function createSessions(deps: SessionsDeps): Sessions {
     return undefined;
   }
 
-  async function countOf(principal: Principal): Promise<number> {
+  function countOf({ issuer, subject }: Principal): number {
     let count = 0;
-    for (const opening of byKey.values()) {
-      const session = await opening.catch(() => undefined);
-      if (session?.principal.issuer === principal.issuer && session.principal.subject === principal.subject) count++;
+    for (const { principal } of byKey.values()) {
+      if (principal.issuer === issuer && principal.subject === subject) count++;
     }
     return count;
   }
 
+  function isOpen(id: string): boolean {
+    for (const { opened } of byKey.values()) if (opened?.id === id) return true;
+    return false;
+  }
+
+  /** The session of a key, opened once for all who ask meanwhile. */
+  function opening(
+    principal: Principal,
+    start: (expires: string) => SessionStart['start'],
+    terms: SessionTerms,
+  ): Promise<Session> {
+    const key = principal.sessionKey;
+    const there = byKey.get(key);
+    if (there !== undefined) return there.session;
+    if (countOf(principal) >= terms.sessionsPerPrincipal) throw new GatewayError('too_many_sessions');
+    const made: Opening = { principal, session: openSession(principal, start, terms) };
+    byKey.set(key, made);
+    made.session.then(
+      (session) => {
+        made.opened = session;
+      },
+      () => byKey.delete(key),
+    );
+    return made.session;
+  }
+
   return {
     async open(principal, start, terms) {
-      const key = principal.sessionKey;
-      let opening = byKey.get(key);
-      if (opening === undefined) {
-        if ((await countOf(principal)) >= terms.sessionsPerPrincipal) throw new GatewayError('too_many_sessions');
-        opening = byKey.get(key) ?? openSession(principal, start, terms);
-        byKey.set(key, opening);
-        opening.catch(() => byKey.delete(key));
-      }
-      const session = await opening;
+      const session = await opening(principal, start, terms);
       // A renewed token of the same session carries it on: it ends at the latest expiry seen.
       const renewed = Math.min(principal.expires * 1000, session.opened + terms.longest);
       session.expires = Math.max(session.expires, renewed);
@@ -184,31 +209,27 @@ export function createSessions(deps: SessionsDeps): Sessions {
       return session;
     },
     async sweep(terms) {
-      const known = new Set<string>();
-      for (const [key, opening] of [...byKey]) {
-        const session = await opening.catch(() => undefined);
-        if (session === undefined) continue;
-        known.add(session.id);
-        const reason = overdue(session, terms);
-        if (reason !== undefined) await endSession(key, session, reason);
+      const failures: unknown[] = [];
+      for (const [key, { opened }] of [...byKey]) {
+        const reason = opened === undefined ? undefined : overdue(opened, terms);
+        if (opened === undefined || reason === undefined) continue;
+        // A store that fails one session's end must not keep the streams of the others open.
+        await endSession(key, opened, reason).catch((error: unknown) => failures.push(error));
       }
       // Strands that this process found on its disk and whose session nobody came back to.
       for (const strand of [...recorder.strands()]) {
         const { expires, summary, endedAt } = strand.state;
-        if (known.has(strand.session) || strand.session.startsWith('sys_') || endedAt !== undefined) continue;
+        if (isOpen(strand.session) || strand.session.startsWith('sys_') || endedAt !== undefined) continue;
         if (expires === undefined || Date.parse(expires) > clock.millis()) continue;
         await end(strand.session, strand, summary.principal?.subject ?? 'unknown', 'expired');
       }
+      if (failures.length > 0) throw failures[0];
     },
     count: () => byKey.size,
     abortAll(reason) {
-      for (const opening of byKey.values()) {
-        void opening.then(
-          (session) => {
-            for (const exchange of [...session.exchanges]) exchange.abort(reason);
-          },
-          () => {},
-        );
+      // A session that is still being opened has no exchange yet: its first call asks whether it may go on.
+      for (const { opened } of byKey.values()) {
+        for (const exchange of [...(opened?.exchanges ?? [])]) exchange.abort(reason);
       }
     },
   };
@@ -216,4 +237,20 @@ export function createSessions(deps: SessionsDeps): Sessions {
 
 function endedName(session: string): string {
   return `ended/${session}.json`;
+}
+
+/** Fingerprints of the values that a session sends again and again (its token) are kept. */
+const MOST_FINGERPRINTS = 16;
+
+function createFingerprint(key: KeyObject): (value: string) => string {
+  const known = new Map<string, string>();
+  return (value) => {
+    let fingerprint = known.get(value);
+    if (fingerprint === undefined) {
+      fingerprint = `hmac-sha256:${createHmac('sha256', key).update(value).digest('hex').slice(0, 32)}`;
+      if (known.size >= MOST_FINGERPRINTS) known.clear();
+      known.set(value, fingerprint);
+    }
+    return fingerprint;
+  };
 }

@@ -1,0 +1,406 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, beforeEach, test } from 'node:test';
+import type { Signer } from '../ledger/signer.ts';
+import type { Store } from '../store/store.ts';
+import { createDying, createFaultyFileSystem } from './faults.ts';
+import type { Frame, FrameBody } from './frame.ts';
+import type { StrandSummary } from './summary.ts';
+import {
+  attempt,
+  commentFrame,
+  createTestStore,
+  endFrame,
+  event,
+  killAll,
+  openTestRecorder,
+  readBack,
+  requestFrame,
+  SIGNER,
+  START,
+  type TestRecorder,
+} from './test-recorder.ts';
+
+const root = await mkdtemp(join(tmpdir(), 'verbatim-recorder-'));
+after(() => rm(root, { recursive: true, force: true }));
+afterEach(killAll);
+
+let folder = '';
+let store: Store;
+beforeEach(async () => {
+  folder = await mkdtemp(join(root, 'd-'));
+  store = await createTestStore();
+});
+
+function marks(frames: readonly Frame[] | undefined): string[] {
+  return (frames ?? []).flatMap((frame) => {
+    if (frame.type === 'event') return [frame.event.name];
+    return 'exchange' in frame ? [`${frame.type} ${frame.exchange}`] : [frame.type];
+  });
+}
+
+function assertContiguous(frames: readonly Frame[] | undefined): void {
+  assert.deepEqual(
+    frames?.map(({ seq }) => seq),
+    frames?.map((_, index) => index),
+  );
+}
+
+async function summaryOf(session: string): Promise<StrandSummary> {
+  for await (const name of store.list('sessions/')) {
+    if (name.includes(session)) return JSON.parse(Buffer.from((await store.get(name)) ?? '').toString());
+  }
+  throw new Error(`${session} has no summary.`);
+}
+
+/** Switches a part of the outside world off and on. */
+function createSwitch() {
+  let on = true;
+  return {
+    off() {
+      on = false;
+    },
+    on() {
+      on = true;
+    },
+    pass<T>(run: () => Promise<T>): Promise<T> {
+      return on ? run() : Promise.reject(new Error('down'));
+    },
+  };
+}
+
+/** Two sessions, one that ends and one that goes on, comments, a heartbeat, and what was acknowledged of it. */
+async function play(recorder: TestRecorder, acknowledged: Map<string, string[]>): Promise<void> {
+  const note = async (session: string, body: FrameBody): Promise<void> => {
+    const strand = recorder.strand(session);
+    if (strand === undefined || !(await attempt(strand, body))) return;
+    acknowledged.set(session, [...(acknowledged.get(session) ?? []), ...marks([body as Frame])]);
+  };
+  const begin = async (session: string): Promise<void> => {
+    await recorder.begin(session, START).then(
+      () => acknowledged.set(session, ['session.start']),
+      () => {},
+    );
+  };
+  await begin('a');
+  await Promise.all([note('a', requestFrame('a1')), begin('b')]);
+  await note('b', requestFrame('b1'));
+  await note('a', commentFrame('a1'));
+  await recorder.seal();
+  await note('a', endFrame('a1'));
+  await Promise.all([recorder.heartbeat(), note('b', requestFrame('b2')), note('b', endFrame('b1'))]);
+  await note('a', { type: 'strand.end', reason: 'idle' });
+  await recorder.seal();
+}
+
+async function assertWhole(acknowledged: ReadonlyMap<string, readonly string[]>): Promise<void> {
+  const { verification, sessions } = await readBack(store);
+  assert.deepEqual(verification.problems, []);
+  assert.equal(verification.pending, 0);
+  for (const frames of sessions.values()) assertContiguous(frames);
+  for (const [session, expected] of acknowledged) {
+    const found = marks(sessions.get(session));
+    assert.deepEqual(
+      found.filter((mark) => expected.includes(mark)),
+      expected,
+      session,
+    );
+    assert.equal(new Set(found.filter((mark) => mark !== 'gap')).size, found.filter((mark) => mark !== 'gap').length);
+    // Whatever began has an end, once.
+    for (const request of found.filter((mark) => mark.startsWith('request '))) {
+      assert.ok(found.includes(request.replace('request', 'end')), `${session}: ${request}`);
+    }
+  }
+}
+
+async function stepsOf(): Promise<readonly string[]> {
+  const dying = createDying();
+  const recorder = await openTestRecorder({ folder, store, dying, fileLimit: 4096 });
+  await play(recorder, new Map());
+  await recorder.stop();
+  await assertWhole(new Map());
+  return dying.steps;
+}
+
+test('a process that dies at any step, done or not, loses and doubles nothing; so does the start after it', async () => {
+  const steps = await stepsOf();
+  for (const step of ['writeRound', 'writeCheckpoint', 'writeState', 'clearRound', 'sign'])
+    assert.ok(steps.includes(step));
+  for (let at = 0; at < steps.length; at++) {
+    for (const done of [false, true]) {
+      folder = await mkdtemp(join(root, 'd-'));
+      store = await createTestStore();
+      const acknowledged = new Map<string, string[]>();
+      const dying = createDying(at, done);
+      const first = await openTestRecorder({ folder, store, dying, fileLimit: 4096 }).catch(() => undefined);
+      if (first !== undefined) {
+        await play(first, acknowledged);
+        await first.stop().catch(() => {});
+        await first.kill();
+      }
+      // The next one dies on its way, too, at a step that moves along with the first.
+      const again = createDying(at % 23, !done);
+      const second = await openTestRecorder({ folder, store, dying: again }).catch(() => undefined);
+      await second?.seal();
+      await second?.kill();
+      const third = await openTestRecorder({ folder, store });
+      const was = third.strand('b');
+      if (was !== undefined && (await attempt(was, event('late')))) acknowledged.get('b')?.push('late');
+      for (const strand of [...third.strands()]) {
+        if (strand.state.endedAt === undefined) await third.end(strand, 'test');
+      }
+      await third.stop();
+      try {
+        await assertWhole(acknowledged);
+      } catch (error) {
+        throw new Error(`died at step ${at} (${steps[at]}, ${done ? 'done' : 'not done'})`, { cause: error });
+      }
+    }
+  }
+});
+
+test('the signer is down: segments and entries go on, one later checkpoint covers them, journal files wait for it', async () => {
+  const signing = createSwitch();
+  const signer: Signer = { ...SIGNER, sign: (text) => signing.pass(() => SIGNER.sign(text)) };
+  let recorder = await openTestRecorder({ folder, store, signer, fileLimit: 1 });
+  const strand = await recorder.begin('a', START);
+  await recorder.seal();
+  signing.off();
+  const before = recorder.checkpoints.length;
+  for (const name of ['one', 'two', 'three']) {
+    await strand.commit(event(name));
+    await recorder.seal();
+  }
+  // Comments alone make no object, and let no journal file go either.
+  await strand.commit(commentFrame('x'));
+  await recorder.seal();
+  assert.equal(recorder.checkpoints.length, before);
+  assert.ok(recorder.failures.length > 0);
+  assert.ok(recorder.journal.oldestUnsealed() !== undefined);
+  assert.ok((await readdir(join(folder, 'journal'))).length >= 3);
+  assert.ok((await names('ledger/')).filter((name) => name.includes('/entries/')).length >= before + 3);
+  // The same after a crash in the middle of it.
+  await recorder.kill();
+  recorder = await openTestRecorder({ folder, store, signer });
+  await recorder.seal();
+  assert.equal(recorder.checkpoints.length, 0);
+  signing.on();
+  await recorder.seal();
+  assert.equal(recorder.checkpoints.length, 1);
+  await recorder.stop();
+  await assertWhole(new Map([['a', ['one', 'two', 'three']]]));
+});
+
+test('the store fails between entries and checkpoint: the next round does not overtake it, nor does a crash', async () => {
+  const storing = createSwitch();
+  const flaky: Store = {
+    ...store,
+    create: (name, bytes) =>
+      name.includes('/checkpoint/') ? storing.pass(() => store.create(name, bytes)) : store.create(name, bytes),
+  };
+  const recorder = await openTestRecorder({ folder, store: flaky });
+  const strand = await recorder.begin('a', START);
+  await recorder.seal();
+  storing.off();
+  for (const name of ['one', 'two', 'three']) {
+    await strand.commit(event(name));
+    await recorder.seal();
+  }
+  await recorder.kill();
+  const next = await openTestRecorder({ folder, store });
+  await next.stop();
+  await assertWhole(new Map([['a', ['one', 'two', 'three']]]));
+});
+
+test('a checkpoint that waited for the store leaves nothing uncovered when it is back', async () => {
+  const storing = createSwitch();
+  const flaky: Store = {
+    ...store,
+    create: (name, bytes) =>
+      name.includes('/checkpoint/') ? storing.pass(() => store.create(name, bytes)) : store.create(name, bytes),
+  };
+  const recorder = await openTestRecorder({ folder, store: flaky });
+  const strand = await recorder.begin('a', START);
+  storing.off();
+  await strand.commit(event('one'));
+  await recorder.seal();
+  await strand.commit(event('two'));
+  storing.on();
+  await recorder.seal();
+  const { verification, sessions } = await readBack(store);
+  assert.deepEqual(verification.problems, []);
+  assert.equal(verification.pending, 0);
+  assert.deepEqual(marks(sessions.get('a')), ['session.start', 'one', 'two']);
+  assert.equal(recorder.journal.oldestUnsealed(), undefined);
+  await recorder.stop();
+});
+
+test('the store is down: frames wait on the disk, not in memory, and all of them arrive', async () => {
+  const storing = createSwitch();
+  const flaky: Store = { ...store, create: (name, bytes) => storing.pass(() => store.create(name, bytes)) };
+  let recorder = await openTestRecorder({ folder, store: flaky });
+  const strand = await recorder.begin('a', START);
+  await recorder.seal();
+  storing.off();
+  const text = 'x'.repeat(250_000);
+  globalThis.gc?.();
+  const heap = process.memoryUsage();
+  for (let index = 0; index < 160; index++) {
+    await strand.commit({ type: 'event', event: { name: `e${index}`, text } });
+    if (index % 40 === 0) await recorder.seal();
+  }
+  assert.ok(recorder.journal.bytes() > 40e6);
+  const grown = process.memoryUsage();
+  assert.ok(grown.heapUsed - heap.heapUsed < 25e6, `heap grew by ${grown.heapUsed - heap.heapUsed}`);
+  // An orderly stop with the store down is still an orderly stop.
+  await recorder.stop();
+  recorder = await openTestRecorder({ folder, store: flaky });
+  assert.equal(recorder.crash, undefined);
+  storing.on();
+  await recorder.seal();
+  await recorder.stop();
+  await assertWhole(new Map([['a', Array.from({ length: 160 }, (_, index) => `e${index}`)]]));
+  const { sessions } = await readBack(store);
+  assert.equal(marks(sessions.get('a')).includes('gap'), false);
+});
+
+test('a crash leaves an unknown end and a gap from the newest frame on; an orderly stop leaves neither', async () => {
+  let recorder = await openTestRecorder({ folder, store });
+  const strand = await recorder.begin('a', START);
+  await strand.commit(requestFrame('x'));
+  await strand.commit(endFrame('x'));
+  await recorder.seal();
+  const { last } = strand.state;
+  await recorder.kill();
+  recorder = await openTestRecorder({ folder, store });
+  assert.equal(recorder.crash?.last, last);
+  await recorder.strand('a')?.commit(requestFrame('y'));
+  await recorder.seal();
+  await recorder.kill();
+  recorder = await openTestRecorder({ folder, store });
+  await recorder.stop();
+  recorder = await openTestRecorder({ folder, store });
+  assert.equal(recorder.crash, undefined);
+  const open = recorder.strand('a');
+  assert.ok(open);
+  await recorder.end(open, 'idle');
+  await recorder.stop();
+  const { verification, sessions } = await readBack(store);
+  assert.deepEqual(verification.problems, []);
+  const frames = sessions.get('a') ?? [];
+  assert.deepEqual(marks(frames), [
+    'session.start',
+    'request x',
+    'end x',
+    'gap',
+    'request y',
+    'end y',
+    'gap',
+    'strand.end',
+  ]);
+  const [gap] = frames.filter((frame) => frame.type === 'gap');
+  assert.equal(gap?.gap.from, last);
+  const end = frames.find((frame) => frame.type === 'end' && frame.exchange === 'y');
+  assert.deepEqual(end?.type === 'end' ? end.outcome : undefined, {
+    result: 'unknown',
+    fate: 'outcome_withheld',
+    messages: [],
+  });
+  assert.equal(verification.ledgers[0]?.gaps, 2);
+  const summary = await summaryOf('a');
+  assert.equal(summary.frames, frames.length);
+  assert.deepEqual([summary.exchanges, summary.gaps, summary.reason], [2, 2, 'idle']);
+});
+
+test('a session whose start is not durable when the state is written does not outlive a crash', async () => {
+  const fs = createFaultyFileSystem();
+  let recorder = await openTestRecorder({ folder, store, fileSystem: fs });
+  const strand = await recorder.begin('a', START);
+  await recorder.seal();
+  await strand.commit(event('one'));
+  const { reached, release } = fs.hold();
+  const beginning = recorder.begin('b', START).catch(() => {});
+  await reached;
+  await recorder.seal();
+  const dead = recorder.kill();
+  fs.fail('fdatasync', { code: 'EIO', persists: false });
+  release();
+  await Promise.all([beginning, dead]);
+  recorder = await openTestRecorder({ folder, store });
+  assert.equal(recorder.strand('b'), undefined);
+  await recorder.begin('b', START);
+  await recorder.stop();
+  const { verification, sessions } = await readBack(store);
+  assert.deepEqual(verification.problems, []);
+  assert.deepEqual(marks(sessions.get('b')), ['session.start']);
+});
+
+test('an exchange whose end was refused gets one before its strand ends', async () => {
+  const fs = createFaultyFileSystem();
+  const recorder = await openTestRecorder({ folder, store, fileSystem: fs });
+  const strand = await recorder.begin('a', START);
+  await strand.commit(requestFrame('x'));
+  fs.fail('fdatasync', { code: 'EIO', persists: true }, 2);
+  assert.equal(await attempt(strand, endFrame('x')), false);
+  fs.heal();
+  await recorder.end(strand, 'expired');
+  await recorder.stop();
+  await assertWhole(new Map([['a', ['session.start', 'request x', 'end x', 'strand.end']]]));
+});
+
+test('comments wait for a real frame, through a crash too, and make no object of their own', async () => {
+  let recorder = await openTestRecorder({ folder, store });
+  const strand = await recorder.begin('a', START);
+  await recorder.seal();
+  const before = (await names('')).length;
+  for (let index = 0; index < 5; index++) {
+    await strand.commit(commentFrame('x'));
+    await recorder.seal();
+  }
+  assert.equal((await names('')).length, before);
+  await recorder.kill();
+  recorder = await openTestRecorder({ folder, store });
+  await recorder.strand('a')?.commit(event('real'));
+  await recorder.seal();
+  const { verification, sessions } = await readBack(store);
+  assert.deepEqual(verification.problems, []);
+  assert.deepEqual(marks(sessions.get('a')), ['session.start', ...Array(5).fill('data x'), 'gap', 'real']);
+  await recorder.strand('a')?.commit(commentFrame('x'));
+  await recorder.stop();
+  assert.equal((await readBack(store)).sessions.get('a')?.length, 9);
+});
+
+test('heartbeats are chained by the checkpoint before them, and one that could not be written is written later', async () => {
+  const storing = createSwitch();
+  const flaky: Store = { ...store, create: (name, bytes) => storing.pass(() => store.create(name, bytes)) };
+  const recorder = await openTestRecorder({ folder, store: flaky });
+  await recorder.begin('a', START);
+  await recorder.seal();
+  await recorder.heartbeat();
+  storing.off();
+  await recorder.strand('a')?.commit(event('waiting'));
+  await recorder.seal();
+  await recorder.heartbeat();
+  storing.on();
+  await recorder.seal();
+  await recorder.heartbeat();
+  await recorder.stop();
+  const { verification } = await readBack(store);
+  assert.deepEqual(verification.problems, []);
+  assert.equal(verification.ledgers[0]?.heartbeats, 3);
+});
+
+test('a session has one strand on a disk', async () => {
+  const recorder = await openTestRecorder({ folder, store });
+  await recorder.begin('a', START);
+  await assert.rejects(recorder.begin('a', START), /has a strand/);
+  await recorder.stop();
+});
+
+async function names(prefix: string): Promise<string[]> {
+  const all: string[] = [];
+  for await (const name of store.list(prefix)) all.push(name);
+  return all;
+}

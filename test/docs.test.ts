@@ -1,0 +1,349 @@
+/** The documents, held against the program: examples are parsed by the real readers, tables compared with the code. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { gunzipSync } from 'node:zlib';
+import { parse, stringify } from 'yaml';
+import { loadConfigFile } from '../gateway/config-file.ts';
+import { configSchema } from '../gateway/config-schema.ts';
+import { type ErrorCode, GatewayError } from '../gateway/errors.ts';
+import { parseManifest } from '../gateway/ledger/manifest.ts';
+import { leafHash } from '../gateway/ledger/tree.ts';
+import { createLedgerVerifier, verifySegment } from '../gateway/ledger/verify.ts';
+import { pieceBytes } from '../gateway/recording/frame.ts';
+import { readFrame } from '../gateway/recording/read-frame.ts';
+import { readSummary } from '../gateway/recording/read-summary.ts';
+import { sha256 } from '../gateway/recording/round.ts';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('..', import.meta.url));
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...globSync('docs/**/*.md', { cwd: root })];
+const sources = (pattern: string): string =>
+  globSync(pattern, { cwd: root })
+    .filter((path) => !path.endsWith('.test.ts'))
+    .map(read)
+    .join('\n');
+const found = (text: string, pattern: RegExp): Set<string> =>
+  new Set([...text.matchAll(pattern)].map((match) => match[1] ?? ''));
+
+interface Block {
+  readonly info: string;
+  readonly text: string;
+}
+
+function blocks(page: string): Block[] {
+  return [...read(page).matchAll(/^```([^\n]+)\n([\s\S]*?)^```$/gm)].map(([, info = '', text = '']) => ({
+    info,
+    text,
+  }));
+}
+
+function block(page: string, info: string): string {
+  const [only, another] = blocks(page).filter((one) => one.info === info);
+  assert.ok(only !== undefined && another === undefined, `${page} has one block ${info}`);
+  return only.text;
+}
+
+/** The cells of the table rows below a heading. */
+function rows(page: string, heading: string): string[][] {
+  const [, below = ''] = read(page).split(new RegExp(`^#+ ${heading}$`, 'm'));
+  const [section = ''] = below.split(/^#+ /m);
+  const cells = section
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .map((line) => line.slice(1, -1).split(/(?<!\\)\|/))
+    .map((row) => row.map((cell) => cell.trim()));
+  assert.ok(cells.length > 1, `${page} has a table below ${heading}`);
+  return cells.slice(1);
+}
+
+const names = (cell = ''): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name);
+const sorted = (all: Iterable<string>): string[] => [...new Set(all)].sort();
+
+let folder = '';
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'verbatim-docs-'));
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+async function load(yaml: string): Promise<ReturnType<typeof loadConfigFile>> {
+  const path = join(folder, 'gateway.yaml');
+  await writeFile(path, yaml);
+  return loadConfigFile(path);
+}
+
+const slug = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
+
+test('links lead to files and headings, and named source files exist', () => {
+  for (const page of pages) {
+    const text = read(page);
+    for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      const [path = '', anchor] = target.split('#');
+      const file = path === '' ? page : join(dirname(page), path);
+      assert.ok(existsSync(join(root, file)), `${page}: ${target}`);
+      if (anchor === undefined) continue;
+      const headings = [...read(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => slug(heading));
+      assert.ok(headings.includes(anchor), `${page}: ${target}`);
+    }
+    for (const [, path = ''] of text.matchAll(/`((?:gateway|demo|test|bench|docs)\/[A-Za-z0-9_./-]+\.[a-z]+)`/g)) {
+      assert.ok(existsSync(join(root, path)), `${page}: ${path}`);
+    }
+  }
+});
+
+test('example configurations load', async () => {
+  const examples = pages.flatMap((page) => blocks(page).filter(({ info }) => info === 'yaml'));
+  assert.ok(examples.length >= 3);
+  for (const { text } of examples) {
+    const loaded = await load(text);
+    assert.deepEqual(loaded.ok ? [] : loaded.problems, []);
+  }
+});
+
+interface SchemaDefinition {
+  readonly type: string;
+  readonly shape?: Record<string, { def: SchemaDefinition }>;
+  readonly innerType?: { def: SchemaDefinition };
+  readonly in?: { def: SchemaDefinition };
+  readonly valueType?: { def: SchemaDefinition };
+}
+
+function keysOf({ type, shape, innerType, in: input, valueType }: SchemaDefinition, at: string): string[] {
+  const join_ = (key: string): string => (at === '' ? key : `${at}.${key}`);
+  if (shape !== undefined) return Object.entries(shape).flatMap(([key, { def }]) => keysOf(def, join_(key)));
+  if (type === 'record' && valueType !== undefined) return keysOf(valueType.def, join_('<name>'));
+  const inner = innerType ?? input;
+  return inner === undefined ? [at] : keysOf(inner.def, at);
+}
+
+test('every key of the configuration has its row', () => {
+  const documented = new Set(rows('docs/configuration.md', 'Keys').flatMap(([key]) => names(key)));
+  const keys = keysOf((configSchema as unknown as { def: SchemaDefinition }).def, '');
+  assert.ok(keys.length > 45);
+  const covered = (key: string): boolean =>
+    documented.has(key) || (key.includes('.') && covered(key.replace(/\.[^.]+$/, '')));
+  assert.deepEqual(
+    keys.filter((key) => !covered(key)),
+    [],
+  );
+  const known = (key: string): boolean => keys.some((one) => one === key || one.startsWith(`${key}.`));
+  assert.deepEqual(
+    [...documented].filter((key) => !known(key)),
+    [],
+  );
+});
+
+test('the defaults are those of the program: writing one out changes nothing', async () => {
+  const least = blocks('docs/configuration.md').findLast(({ info }) => info === 'yaml')?.text ?? '';
+  const plain = await load(least);
+  let compared = 0;
+  for (const [key, value] of rows('docs/configuration.md', 'Keys')) {
+    const [path, ...others] = names(key);
+    const [written] = names(value);
+    if (path === undefined || others.length > 0 || value !== `\`${written}\``) continue;
+    const tree = parse(least) as Record<string, unknown>;
+    const steps = path
+      .replace('issuers.<name>', 'issuers.corp')
+      .replace('connections.<name>', 'connections.orders')
+      .split('.');
+    const last = steps.pop() ?? '';
+    let place = tree;
+    for (const step of steps) {
+      place[step] ??= {};
+      place = place[step] as Record<string, unknown>;
+    }
+    assert.equal(place[last], undefined, `${path} is in the least configuration`);
+    place[last] = parse(written ?? '');
+    const loaded = await load(stringify(tree));
+    assert.ok(loaded.ok && plain.ok && loaded.digest === plain.digest, `${path}: ${written}`);
+    compared++;
+  }
+  assert.ok(compared > 25);
+});
+
+const FORMAT = 'docs/recording-format.md';
+const linesOf = (text: string): string[] => text.trimEnd().split('\n');
+
+test('example frames are frames', () => {
+  const kinds = blocks(FORMAT)
+    .filter(({ info }) => info.startsWith('ndjson frames'))
+    .flatMap(({ text }) => linesOf(text))
+    .map((line) => {
+      const frame = readFrame(line);
+      assert.notEqual(frame.kind, 'unreadable', line);
+      return frame.kind === 'frame' ? frame.frame.type : frame.kind;
+    });
+  assert.deepEqual(sorted(kinds), [
+    'data',
+    'end',
+    'event',
+    'gap',
+    'request',
+    'response',
+    'session.start',
+    'strand.end',
+    'unknown',
+  ]);
+});
+
+test('the example ledger verifies, from frames to the signed root', () => {
+  const bytes = (info: string): Buffer => Buffer.from(block(FORMAT, info).replaceAll('\n', ''), 'base64');
+  const entries = [0, 1].map((number) => block(FORMAT, `ndjson entries ${number}`));
+  const frames = linesOf(block(FORMAT, 'ndjson frames session'));
+  const manifests = entries.flatMap((text) => linesOf(text).map((line) => parseManifest(line)));
+
+  const segments = manifests.filter((manifest) => manifest.kind === 'segment');
+  const lines = segments.flatMap(
+    (manifest, number) => verifySegment(manifest, bytes(`base64 segment ${number}`)).lines,
+  );
+  assert.deepEqual(lines, frames);
+  assert.equal(gunzipSync(bytes('base64 segment 1')).toString(), `${frames.slice(1).join('\n')}\n`);
+
+  const summary = Buffer.from(block(FORMAT, 'json summary'));
+  const [named] = manifests.filter((manifest) => manifest.kind === 'summary');
+  assert.equal(named?.sha256, sha256(summary));
+  assert.equal(readSummary(summary)?.frames, frames.length);
+
+  const verifierKey = block(FORMAT, 'text key').trim();
+  const ledger = /^verbatim\/([^+]+)/.exec(verifierKey)?.[1] ?? '';
+  const verifier = createLedgerVerifier({ ledger, verifierKey });
+  for (const number of [0, 1]) {
+    verifier.entries(number, Buffer.from(entries[number] ?? ''));
+    verifier.checkpoint(number, Buffer.from(block(FORMAT, `text checkpoint ${number}`)));
+  }
+  assert.equal(verifier.size, manifests.length);
+  assert.ok(read(FORMAT).includes(leafHash(Buffer.from(linesOf(entries[0] ?? '')[0] ?? '')).toString('hex')));
+
+  const body = frames.map((line) => JSON.parse(line)).find(({ type }) => type === 'request');
+  assert.equal(pieceBytes(body.body).length, body.bytes);
+});
+
+test('codes of verification', () => {
+  const reading = sources('gateway/recording/read*.ts');
+  const codes = [
+    ...found(read('gateway/ledger/verification-error.ts'), /^ {2}\| '([a-z_]+)'/gm),
+    ...found(reading, /\bcode: '([a-z_]+)'/g),
+    ...found(reading, /\bproblem\('([a-z_]+)'/g),
+  ];
+  assert.deepEqual(sorted(rows(FORMAT, 'What verification finds').flatMap(([cell]) => names(cell))), sorted(codes));
+});
+
+const OPERATIONS = 'docs/operations.md';
+
+test('error codes with their numbers', () => {
+  const codes = found(read('gateway/errors.ts'), /^ {2}([a-z_]+): \{/gm);
+  assert.ok(codes.size > 30);
+  const expected = [...codes].map((code) => {
+    const { rpc, http, httpAlways } = new GatewayError(code as ErrorCode).entry;
+    return `${code} ${rpc} ${http}${httpAlways === true ? ' always' : ''}`;
+  });
+  const documented = rows(OPERATIONS, 'Error codes').map(([code, rpc, http]) => `${names(code)[0]} ${rpc} ${http}`);
+  assert.deepEqual(sorted(documented), sorted(expected));
+});
+
+test('metrics', () => {
+  const documented = rows(OPERATIONS, 'Metrics').flatMap(([cell]) => names(cell));
+  assert.deepEqual(sorted(documented), sorted(found(read('gateway/metrics.ts'), /'(verbatim_[a-z_]+)'/g)));
+});
+
+test('log events with their severities, and events in recordings', () => {
+  const code = sources('gateway/**/*.ts');
+  const severities: Record<string, string> = { info: 'INFO', warn: 'WARNING', error: 'ERROR' };
+  const documented = new Map(
+    rows(OPERATIONS, 'Log events').flatMap(([cell, severity = '']) => names(cell).map((name) => [name, severity])),
+  );
+  const logged = [...found(code, /\bevent: '([a-z_]+)'/g), ...onAndOff(code, 'recording_')];
+  assert.deepEqual(sorted(documented.keys()), sorted(logged));
+  for (const [, level = '', name = ''] of code.matchAll(/\blog\.(\w+)\(\s*\{\s*event: '([a-z_]+)'/g)) {
+    assert.equal(documented.get(name), severities[level], name);
+  }
+  const recorded = [
+    ...found(code, /\b(?:system\.event|announce)\(\s*'([a-z._]+)'/g),
+    ...found(code, /\bevent: \{ name: '([a-z._]+)'/g),
+    ...onAndOff(code, 'recording.'),
+  ];
+  const events = rows(OPERATIONS, 'Events in recordings').flatMap(([cell]) => names(cell));
+  assert.deepEqual(sorted(events), sorted(recorded));
+});
+
+/** The one name that is put together: `recording_on`, `recording_off`. */
+function onAndOff(code: string, prefix: string): string[] {
+  assert.ok(code.includes(`\`${prefix}\${recording}\``));
+  return [`${prefix}on`, `${prefix}off`];
+}
+
+const cli = (...args: string[]) =>
+  run(process.execPath, ['--disable-warning=ExperimentalWarning', 'gateway/cli/bin.js', ...args], { cwd: root });
+
+test('documented commands and their options exist', async () => {
+  const used = pages.flatMap((page) =>
+    read(page)
+      .replaceAll('\\\n', '')
+      .split('\n')
+      .flatMap((line) => {
+        const [, command = ''] = /npx verbatim ((?:config |connection )?[a-z]+)/.exec(line) ?? [];
+        // In a table the options of a command stand in the rest of its row.
+        const [, rest = ''] = line.split('npx verbatim ');
+        const part = line.startsWith('| `npx') ? rest : (rest.split(/[)`|]/)[0] ?? '');
+        return command === '' ? [] : [{ page, command, options: part.match(/--[a-z][a-z-]+/g) ?? [] }];
+      }),
+  );
+  const commands = sorted(used.map(({ command }) => command));
+  assert.ok(commands.length >= 8);
+  const helps = new Map(
+    await Promise.all(
+      commands.map(async (command) => [command, (await cli(...command.split(' '), '--help')).stdout] as const),
+    ),
+  );
+  for (const { page, command, options } of used) {
+    const help = helps.get(command) ?? '';
+    assert.ok(help.startsWith(`Usage: verbatim ${command}`), `${page}: ${command}`);
+    for (const option of options) assert.match(help, new RegExp(`${option}\\b`), `${page}: ${command} ${option}`);
+  }
+});
+
+async function shell(command: string, cwd: string): Promise<string> {
+  const { stdout } = await run('bash', ['-o', 'pipefail', '-c', command], { cwd });
+  return stdout.trim();
+}
+
+test('what the documents show of a store works on the store of the demo', async (t) => {
+  const data = join(folder, 'demo');
+  await cli('demo', '--once', '--json', '--port', '0', '--data-dir', data);
+  const store = join(data, 'store');
+  const reading = rows('README.md', 'Read a recording').map(([cell]) => names(cell)[0]?.split(' ').slice(2) ?? []);
+  const ending = reading.filter(([command]) => command !== 'tail');
+  assert.deepEqual(sorted(ending.map(([command = '']) => command)), ['sessions', 'show', 'verify']);
+  for (const { stdout } of await Promise.all(ending.map((args) => cli(...args, '--store', `file://${store}`)))) {
+    assert.ok(stdout.length > 100);
+  }
+
+  const tools = await Promise.all(
+    ['jq', 'gzip', 'sha256sum', 'od'].map((tool) => shell(`command -v ${tool}`, root).catch(() => undefined)),
+  );
+  if (tools.includes(undefined) && process.env.VERBATIM_REQUIRE_TOOLS !== '1')
+    return t.skip('no jq, gzip, sha256sum or od');
+  const zcat = blocks('README.md').flatMap(({ text }) => linesOf(text).filter((line) => line.startsWith('zcat ')));
+  const [hash = [], leaf = [], views = []] = blocks(FORMAT)
+    .filter(({ info }) => info === 'sh run')
+    .map(({ text }) => linesOf(text));
+  const output = (lines: readonly string[]): Promise<string[]> => Promise.all(lines.map((line) => shell(line, store)));
+  const [digest = '', manifests = ''] = await output(hash);
+  assert.ok(digest.length === 64 && manifests.includes(`${digest}  recordings/`));
+  const [leafDigest, signed] = await output(leaf);
+  assert.equal(leafDigest, signed);
+  const shown = await output([...zcat, ...views]);
+  // The last one shows heartbeats and gaps, and a demo that ran for a second has neither.
+  assert.ok(shown.length > 4 && shown.slice(0, -1).every((text) => text !== ''));
+});

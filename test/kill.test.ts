@@ -1,0 +1,268 @@
+/**
+ * The kill loop: a real gateway process is killed at random moments while clients call through it, and started again on
+ * the same disk. What the clients were told and what reached the upstream is then held against what is recorded.
+ * VERBATIM_SEED repeats a run's choices.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { createExchangeGrouping, type Exchange, releasedBytes, requestBytes } from '../gateway/recording/exchange.ts';
+import type { Frame } from '../gateway/recording/frame.ts';
+import { openRecordings } from '../gateway/recording/read.ts';
+import { openStore } from '../gateway/store/open.ts';
+import { configurationFor, freePort } from './gateway-under-test.ts';
+import { startIssuer } from './issuer.ts';
+import { callOnce, createRandom, type Outcome, startLoggingUpstream } from './kill-world.ts';
+
+const KILLS = 20;
+const CLIENTS = 4;
+
+const seed = Number(process.env.VERBATIM_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const random = createRandom(seed);
+
+interface Gateway {
+  readonly child: ChildProcess;
+  /** Resolves when it listens, or undefined where it ended before. */
+  readonly started: Promise<{ url: string; key: string } | undefined>;
+  readonly exited: Promise<unknown[]>;
+  readonly log: string[];
+}
+
+function startProcess(configFile: string): Gateway {
+  const child = spawn(process.execPath, ['gateway/cli/bin.js', 'gateway', '--config', configFile, '--json'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const exited = once(child, 'exit');
+  const log: string[] = [];
+  createInterface({ input: child.stderr }).on('line', (line) => log.push(line));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const started = lines.next().then(({ value }) => (value === undefined ? undefined : JSON.parse(value)));
+  return { child, started, exited, log };
+}
+
+/** Clients call until told to stop; each call is sent once and has a body that no other has. */
+function createClients(url: string, tokens: () => string) {
+  const ledger: Outcome[] = [];
+  let serial = 0;
+  async function client(stopped: () => boolean): Promise<void> {
+    while (!stopped()) {
+      const id = ++serial;
+      const name = random() < 0.5 ? 'json' : 'sse';
+      const padding = 'é'.repeat(Math.floor(random() ** 4 * 40_000));
+      const sent = `{"jsonrpc":"2.0", "id":${id},"method":"tools/call","params":{"name":"${name}","arguments":{"p":"${padding}"}}}`;
+      const outcome = await callOnce(url, tokens(), sent);
+      if (outcome.state === 'refused connection') return;
+      ledger.push(outcome);
+    }
+  }
+  return {
+    ledger,
+    async callWhile(running: Promise<unknown>): Promise<void> {
+      let stopped = false;
+      const clients = Array.from({ length: CLIENTS }, () => client(() => stopped));
+      await running;
+      stopped = true;
+      await Promise.all(clients);
+    },
+  };
+}
+
+test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeout: 120_000 }, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'verbatim-kill-'));
+  const [issuer, upstream, port] = await Promise.all([startIssuer(), startLoggingUpstream(), freePort()]);
+  const { origin, pathname } = new URL(upstream.url);
+  const configFile = join(folder, 'verbatim.yaml');
+  const config = { sealEvery: '50ms', heartbeatEvery: '1s' };
+  await writeFile(configFile, stringify(configurationFor({ folder, issuer, port, origin, pathname }, { config })));
+  const url = `http://127.0.0.1:${port}/fixture${pathname}`;
+
+  const tokens = [await issuer.token(url), await issuer.token(url)];
+  const clients = createClients(url, () => tokens[Math.floor(random() * tokens.length)] ?? '');
+  const killed: number[] = [];
+  let beforeListening = 0;
+  let key = '';
+
+  async function run(untilKilled: () => Promise<void>): Promise<void> {
+    const gateway = startProcess(configFile);
+    await untilKilledOf(gateway, untilKilled);
+  }
+
+  async function untilKilledOf(gateway: Gateway, untilKilled: () => Promise<void>): Promise<void> {
+    const ready = gateway.started.then((started) => {
+      key = started?.key ?? key;
+      return started;
+    });
+    const kill = async (): Promise<void> => {
+      await untilKilled();
+      gateway.child.kill('SIGKILL');
+      await gateway.exited;
+      killed.push(Date.now());
+    };
+    // One in four dies on its way up, in the middle of recovery.
+    if (random() < 0.25) {
+      beforeListening++;
+      await delay(150 + random() * 350);
+      await kill();
+      return;
+    }
+    assert.ok(await ready, `It did not start: ${gateway.log.join('\n')}`);
+    tokens.push(await issuer.token(url));
+    await clients.callWhile(kill());
+  }
+
+  async function runOrderly(): Promise<void> {
+    const gateway = startProcess(configFile);
+    const started = await gateway.started;
+    assert.ok(started, `It did not start: ${gateway.log.join('\n')}`);
+    key = started.key;
+    await clients.callWhile(delay(100));
+    gateway.child.kill('SIGTERM');
+    assert.deepEqual(await gateway.exited, [0, null], gateway.log.join('\n'));
+  }
+
+  for (let round = 0; round < KILLS; round++) {
+    if (round === KILLS / 2) await runOrderly();
+    await run(() => delay(random() ** 2 * 300));
+  }
+  await runOrderly();
+  await runOrderly();
+
+  const storeUrl = `file://${folder}/store`;
+  const verify = spawn(process.execPath, ['gateway/cli/bin.js', 'verify', '--all', '--store', storeUrl, '--key', key], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const said: string[] = [];
+  createInterface({ input: verify.stdout }).on('line', (line) => said.push(line));
+  assert.deepEqual(await once(verify, 'close'), [0, null], said.join('\n'));
+
+  const recorded = await readRecorded(storeUrl);
+  const counts = check(recorded, clients.ledger, upstream.reached, killed);
+  const summary = { seed, kills: killed.length, beforeListening, ...counts };
+  t.diagnostic(JSON.stringify(summary));
+  t.diagnostic(said.at(-1) ?? '');
+  assert.ok(counts.acknowledged > 100, 'Too few calls came through to prove anything.');
+
+  await Promise.all([issuer.close(), upstream.close()]);
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Recorded {
+  /** Exchanges by the text of their request's body; one that is there twice is here twice. */
+  readonly exchanges: ReadonlyMap<string, readonly Exchange[]>;
+  readonly strands: readonly (readonly Frame[])[];
+}
+
+async function readRecorded(storeUrl: string): Promise<Recorded> {
+  const recordings = openRecordings(openStore(storeUrl));
+  const exchanges = new Map<string, Exchange[]>();
+  const strands: Frame[][] = [];
+  for await (const { session } of recordings.sessions()) {
+    const grouping = createExchangeGrouping();
+    const frames: Frame[] = [];
+    const take = (exchange: Exchange): void => {
+      const body = requestBytes(exchange).toString();
+      exchanges.set(body, [...(exchanges.get(body) ?? []), exchange]);
+    };
+    for await (const item of recordings.frames(session)) {
+      assert.equal(item.kind, 'frame', JSON.stringify(item));
+      if (item.kind !== 'frame') continue;
+      frames.push(item.frame);
+      const ended = grouping.add(item.frame);
+      if (ended !== undefined) take(ended);
+    }
+    assert.deepEqual(grouping.rest(), [], 'Every exchange has an end.');
+    strands.push(frames);
+  }
+  return { exchanges, strands };
+}
+
+function check(
+  { exchanges, strands }: Recorded,
+  ledger: readonly Outcome[],
+  reached: readonly string[],
+  killed: readonly number[],
+) {
+  const counts = {
+    calls: ledger.length,
+    acknowledged: 0,
+    cut: 0,
+    refused: 0,
+    reached: reached.length,
+    unknown: 0,
+    gaps: 0,
+  };
+  const reachedOnce = new Set(reached);
+  assert.equal(reachedOnce.size, reached.length, 'Nothing reaches the upstream twice.');
+  for (const body of reachedOnce)
+    assert.equal(exchanges.get(body)?.length, 1, `It reached the upstream: ${shown(body)}`);
+
+  for (const { sent, state, received } of ledger) {
+    const found = exchanges.get(sent) ?? [];
+    assert.ok(found.length <= 1, `It is recorded twice: ${shown(sent)}`);
+    const [exchange] = found;
+    const fate = state === 'whole' ? fateIn(received) : undefined;
+    if (fate === 'not_forwarded')
+      assert.equal(reachedOnce.has(sent), false, `It was told not to be forwarded: ${shown(sent)}`);
+    if (fate === 'not_forwarded' && exchange === undefined) {
+      counts.refused++;
+      continue;
+    }
+    if (state === 'whole') {
+      assert.ok(exchange, `It was acknowledged: ${shown(sent)}`);
+      assert.equal(requestBytes(exchange).toString(), sent);
+      assert.deepEqual(releasedBytes(exchange).toString(), received.toString());
+      assert.equal(exchange.end?.outcome.fate, fate);
+      if (fate === undefined) assert.equal(exchange.end?.outcome.result, 'complete');
+      counts[fate === undefined ? 'acknowledged' : 'refused']++;
+    } else {
+      counts.cut++;
+      // Whatever came out before the cut was recorded before it came out.
+      const released = exchange === undefined ? Buffer.alloc(0) : releasedBytes(exchange);
+      assert.ok(released.subarray(0, received.length).equals(received), `It was released unrecorded: ${shown(sent)}`);
+    }
+  }
+
+  for (const exchange of [...exchanges.values()].flat()) {
+    if (exchange.end?.outcome.result !== 'unknown') continue;
+    counts.unknown++;
+    assert.equal(exchange.end.outcome.fate, 'outcome_withheld');
+  }
+  for (const frames of strands) counts.gaps += checkGaps(frames, killed);
+  return counts;
+}
+
+/** A gap for each kill that the strand went through, and none that no kill explains. */
+function checkGaps(frames: readonly Frame[], killed: readonly number[]): number {
+  const gaps = frames.flatMap((frame) => (frame.type === 'gap' ? [frame.gap] : []));
+  const covers = (gap: { from: string; to: string }, at: number): boolean =>
+    Math.floor(Date.parse(gap.from)) <= at && at <= Math.ceil(Date.parse(gap.to)) + 1;
+  const began = Date.parse(frames[0]?.at ?? '');
+  for (const at of killed) {
+    if (at > began)
+      assert.ok(
+        gaps.some((gap) => covers(gap, at)),
+        `No gap for the kill at ${new Date(at).toISOString()}`,
+      );
+  }
+  for (const gap of gaps)
+    assert.ok(
+      killed.some((at) => covers(gap, at)),
+      `No kill explains ${JSON.stringify(gap)}`,
+    );
+  return gaps.length;
+}
+
+function fateIn(received: Buffer): string | undefined {
+  return /"fate":"(not_forwarded|outcome_withheld)"/.exec(received.toString())?.[1];
+}
+
+function shown(body: string): string {
+  return `${body.slice(0, 60)}… (seed ${seed})`;
+}
