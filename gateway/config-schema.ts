@@ -68,7 +68,7 @@ const upstream = section({
     'Write for example https://orders.internal:8443; paths belong under `paths`, credentials under `credential`.',
   ),
   allowAddresses: z.array(oneOf('loopback', 'linkLocal', 'metadata')).default([]),
-  connections: count(1, 65535).default(64),
+  connections: count(1, 65535).default(512),
   connectTimeout: duration().default(5000),
   ca: reference.optional(),
 }).superRefine(({ url, allowAddresses }, context) => {

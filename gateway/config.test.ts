@@ -65,7 +65,7 @@ test('defaults', () => {
   });
   assert.deepEqual(connections.orders, {
     name: 'orders',
-    upstream: { url: 'http://10.0.0.1:4001', allowAddresses: [], connections: 64, connectTimeout: 5000 },
+    upstream: { url: 'http://10.0.0.1:4001', allowAddresses: [], connections: 512, connectTimeout: 5000 },
     paths: ['/mcp'],
     query: [],
     issuer: 'corp',

@@ -60,6 +60,8 @@ export class ConfigurationError extends Error {
 
 const TICK_MS = 1000;
 const POLL_FILE_MS = 1000;
+/** How long an aborted call may take to be recorded, and its last words to reach a client. */
+const LAST_WORDS_MS = 2000;
 
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const loaded = loadConfigFile(options.configFile);
@@ -97,10 +99,25 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     now: () => clock.millis(),
     announce: (name, details) => system.event(name, details),
   });
-  const system = await openSystemStrand(recorder, clock, () => {
-    const { digest, policyDigest } = configurations.inForce();
-    return systemStart({ replica, ledger: disk.ledger, version: VERSION, configuration: digest, policy: policyDigest });
-  });
+  const system = await openSystemStrand(
+    recorder,
+    clock,
+    () => {
+      const { digest, policyDigest } = configurations.inForce();
+      return systemStart({
+        replica,
+        ledger: disk.ledger,
+        version: VERSION,
+        configuration: digest,
+        policy: policyDigest,
+      });
+    },
+    (facts, count) =>
+      log[facts.reason === 'identity_unavailable' ? 'error' : 'info'](
+        { event: 'refused', ...facts, count },
+        'A call was refused.',
+      ),
+  );
   const sessions = createSessions({
     recorder,
     state: stores.state,
@@ -185,7 +202,13 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       metricsServer?.close();
       await configurations.close();
       await disk.release();
-      log.info({ event: 'stopped' }, 'Verbatim has stopped; everything recorded is sealed.');
+      const sealed = recorder.journal.oldestUnsealed() === undefined;
+      log.info(
+        { event: 'stopped', sealed },
+        sealed
+          ? 'Verbatim has stopped; everything recorded is sealed.'
+          : 'Verbatim has stopped; what is not sealed yet waits on this disk for the next start.',
+      );
     },
   };
 }
@@ -251,18 +274,25 @@ async function announceRecording(runtime: Runtime, config: Config, before: Confi
 
 /** Stops accepting, lets calls end within the time, ends the rest in words. */
 async function drain(server: Server, runtime: Runtime, milliseconds: number): Promise<void> {
-  server.close();
+  const closed = new Promise<void>((done) => server.close(() => done()));
   server.closeIdleConnections();
   const allDone = async (): Promise<void> => {
     while (runtime.calls.size > 0) await Promise.allSettled([...runtime.calls]);
   };
-  const timeout = Promise.withResolvers<void>();
-  const timer = setTimeout(timeout.resolve, milliseconds);
-  await Promise.race([allDone(), timeout.promise]);
-  clearTimeout(timer);
+  await Promise.race([allDone(), after(milliseconds)]);
   runtime.sessions.abortAll('shutting_down');
-  await allDone();
+  await Promise.race([allDone(), after(LAST_WORDS_MS)]);
+  // What is written may still be on its way to a slow client; a connection is idle when it has arrived.
+  const closing = setInterval(() => server.closeIdleConnections(), 20);
+  server.closeIdleConnections();
+  await Promise.race([closed, after(LAST_WORDS_MS)]);
+  clearInterval(closing);
   server.closeAllConnections();
+}
+
+/** Resolves after so many milliseconds; it keeps no process alive. */
+function after(milliseconds: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, milliseconds).unref());
 }
 
 async function listen(server: Server, at: { host: string; port: number }): Promise<void> {

@@ -109,7 +109,11 @@ test('the demo stays up: its addresses as JSON, login, a call of ours, tail, the
     }
     const denied = await verbatim('login', mcp, '--as', 'carol');
     const refused = await call(mcp, { token: denied.out.trimEnd(), body: toolCall(1) }).answer;
-    assert.equal(refused.status, 403, 'carol is in no group of orders');
+    const words = JSON.parse((await refused.whole()).toString()) as { id: number; error: { data: unknown } };
+    assert.deepEqual(
+      [refused.status, words.id, words.error.data],
+      [200, 1, { code: 'not_in_group', fate: 'not_forwarded' }],
+    );
     const seen = new Set<string>();
     while (!seen.has('by-bob') || !seen.has('by-carol')) {
       const { value, done } = await tailed.next();

@@ -89,18 +89,13 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
   let beforeListening = 0;
   let key = '';
 
-  async function run(untilKilled: () => Promise<void>): Promise<void> {
-    const gateway = startProcess(configFile);
-    await untilKilledOf(gateway, untilKilled);
-  }
+  let running: Gateway | undefined;
 
-  async function untilKilledOf(gateway: Gateway, untilKilled: () => Promise<void>): Promise<void> {
-    const ready = gateway.started.then((started) => {
-      key = started?.key ?? key;
-      return started;
-    });
-    const kill = async (): Promise<void> => {
-      await untilKilled();
+  async function runUntilKilled(): Promise<void> {
+    const gateway = startProcess(configFile);
+    running = gateway;
+    const killAfter = async (milliseconds: number): Promise<void> => {
+      await delay(milliseconds);
       gateway.child.kill('SIGKILL');
       await gateway.exited;
       killed.push(Date.now());
@@ -108,17 +103,17 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
     // One in four dies on its way up, in the middle of recovery.
     if (random() < 0.25) {
       beforeListening++;
-      await delay(150 + random() * 350);
-      await kill();
+      await killAfter(150 + random() * 350);
       return;
     }
-    assert.ok(await ready, `It did not start: ${gateway.log.join('\n')}`);
+    assert.ok(await gateway.started, `It did not start: ${gateway.log.join('\n')}`);
     tokens.push(await issuer.token(url));
-    await clients.callWhile(kill());
+    await clients.callWhile(killAfter(random() ** 2 * 500));
   }
 
-  async function runOrderly(): Promise<void> {
+  async function runAndStop(): Promise<void> {
     const gateway = startProcess(configFile);
+    running = gateway;
     const started = await gateway.started;
     assert.ok(started, `It did not start: ${gateway.log.join('\n')}`);
     key = started.key;
@@ -127,12 +122,19 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
     assert.deepEqual(await gateway.exited, [0, null], gateway.log.join('\n'));
   }
 
+  t.after(async () => {
+    running?.child.kill('SIGKILL');
+    await Promise.all([running?.exited, issuer.close(), upstream.close()]);
+    await rm(folder, { recursive: true, force: true });
+  });
+
   for (let round = 0; round < KILLS; round++) {
-    if (round === KILLS / 2) await runOrderly();
-    await run(() => delay(random() ** 2 * 300));
+    if (round === KILLS / 2) await runAndStop();
+    await runUntilKilled();
   }
-  await runOrderly();
-  await runOrderly();
+  // Twice: the last start must find nothing to close.
+  await runAndStop();
+  await runAndStop();
 
   const storeUrl = `file://${folder}/store`;
   const verify = spawn(process.execPath, ['gateway/cli/bin.js', 'verify', '--all', '--store', storeUrl, '--key', key], {
@@ -148,9 +150,6 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
   t.diagnostic(JSON.stringify(summary));
   t.diagnostic(said.at(-1) ?? '');
   assert.ok(counts.acknowledged > 100, 'Too few calls came through to prove anything.');
-
-  await Promise.all([issuer.close(), upstream.close()]);
-  await rm(folder, { recursive: true, force: true });
 });
 
 interface Recorded {

@@ -18,7 +18,7 @@ export async function runGateway(options: { config: string; json?: boolean }): P
     const { url, metricsUrl, ledger, verifierKey } = gateway;
     process.stdout.write(`${JSON.stringify({ url, metrics: metricsUrl, ledger, key: verifierKey })}\n`);
   }
-  process.on('SIGHUP', () => void gateway.reload());
+  process.on('SIGHUP', () => void gateway.reload().catch(() => {}));
   await stopSignal();
   await gateway.close();
   if (options.json === true) process.stdout.write(`${JSON.stringify({ stopped: true })}\n`);

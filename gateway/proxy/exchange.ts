@@ -10,17 +10,25 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { uuidv7 } from 'uuidv7';
 import { GatewayError } from '../errors.ts';
-import { challenge } from '../identity/metadata.ts';
 import type { Principal } from '../identity/principal.ts';
 import { bearerOf } from '../identity/token.ts';
 import { decide } from '../policy/decide.ts';
 import type { RequestMessage } from '../recording/frame.ts';
 import { sealMcpSessionId, unsealMcpSessionId } from '../sessions/mcp-session-id.ts';
 import type { Session } from '../sessions/sessions.ts';
-import { type Asked, errorAnswer } from './answer.ts';
 import { type ClientEdge, createClientEdge } from './client-edge.ts';
 import { recordHeaders, requestHeadersForUpstream } from './headers.ts';
-import { type ReadRequest, readBodiless, readBody, readPost } from './read-request.ts';
+import { type Place, takePlace } from './place.ts';
+import { askedOf, type ReadRequest, readBodiless, readBody, readPost } from './read-request.ts';
+import {
+  answer,
+  challengeFor,
+  failClosed,
+  logFailure,
+  MOST_READ_IN_VAIN,
+  refuseUnknown,
+  toGatewayError,
+} from './refuse.ts';
 import { createRelay } from './relay.ts';
 import type { InForce, Runtime } from './runtime.ts';
 import { startOf } from './session-start.ts';
@@ -29,7 +37,7 @@ import type { Target } from './target.ts';
 import { type Upstream, upstreamError } from './upstream.ts';
 
 /** One call, enriched by each step. */
-interface Call {
+export interface Call {
   readonly runtime: Runtime;
   readonly inForce: InForce;
   readonly target: Target;
@@ -59,7 +67,7 @@ export async function handleCall(
     const principal = await authenticate(runtime, inForce, target, request);
     session = await openSession(runtime, inForce, target, principal);
   } catch (error) {
-    return refuseUnknown(runtime, inForce, target, edge, toGatewayError(error));
+    return refuseUnknown(runtime, inForce, target, request, edge, toGatewayError(error));
   }
   const tap = createTap(session.strand, uuidv7(), target.connection.recording);
   const place = takePlace(runtime, session, target);
@@ -106,34 +114,6 @@ async function openSession(runtime: Runtime, inForce: InForce, target: Target, p
   return session;
 }
 
-/** A place among the exchanges of this session: it can be told to end at any step. */
-interface Place {
-  readonly refused: GatewayError | undefined;
-  /** Aborted with a GatewayError. */
-  readonly signal: AbortSignal;
-  abort(reason: string): void;
-  leave(): void;
-}
-
-/** In one turn with the question whether the session goes on, so that a session that ends has this call in its set. */
-function takePlace(runtime: Runtime, session: Session, target: Target): Place {
-  const controller = new AbortController();
-  const stopping = runtime.refusing() === 'shutting_down' ? new GatewayError('shutting_down') : undefined;
-  const ended = session.ended === undefined ? undefined : new GatewayError('session_ended');
-  const full = session.exchanges.size >= target.connection.limits.exchangesPerPrincipal;
-  const place: Place = {
-    refused: stopping ?? ended ?? (full ? new GatewayError('too_many_exchanges') : undefined),
-    signal: controller.signal,
-    abort: (reason) => controller.abort(new GatewayError(reason === 'session_ended' ? reason : 'shutting_down')),
-    leave: () => void session.exchanges.delete(place),
-  };
-  session.exchanges.add(place);
-  return place;
-}
-
-/** Bytes. */
-const MOST_READ_WITHOUT_PLACE = 64 * 1024;
-
 type Reading = Omit<Call, 'body' | 'read' | 'messages' | 'mcpSession'>;
 
 /** Reads the body and decides on each message. What is refused comes back as a call that may not be forwarded. */
@@ -144,7 +124,7 @@ async function readCall(reading: Reading, place: Place): Promise<Call> {
   try {
     const { requestBytes } = target.connection.limits;
     // A call without a place is read only as far as it takes to answer it by its id.
-    const most = place.refused === undefined ? requestBytes : Math.min(requestBytes, MOST_READ_WITHOUT_PLACE);
+    const most = place.refused === undefined ? requestBytes : Math.min(requestBytes, MOST_READ_IN_VAIN);
     body = await readBody(request, most, place.signal);
     read = request.method === 'POST' ? readPost(request, body) : readBodiless(request, body);
   } catch (error) {
@@ -236,7 +216,8 @@ async function forward(call: Call, place: Place): Promise<void> {
     disconnectCancels: read.era === 'modern' || request.method === 'GET',
     eventBytes: target.connection.limits.eventBytes,
     requestBytes: call.body.length,
-    own: target.cors,
+    own: (error) =>
+      error === undefined ? target.cors : [...target.cors, ...challengeFor(error, call.inForce, target)],
     witnessKey: session.witnessKey,
     fingerprint: session.fingerprint,
     sealSessionId: (id) => sealMcpSessionId(runtime.sealingKey, session.id, id),
@@ -249,7 +230,7 @@ async function forward(call: Call, place: Place): Promise<void> {
       clearTimeout(queued);
       if (error?.fate === 'not_forwarded') awaitAgain(call);
       runtime.metrics.outcome(target.connection.name, result);
-      if (error !== undefined) logFailure(runtime, call, error);
+      if (error !== undefined) logFailure(call, error);
       ended.resolve();
     },
   });
@@ -281,109 +262,4 @@ async function dispatch(call: Call, upstream: Upstream, relay: ReturnType<typeof
     },
     relay,
   );
-}
-
-function askedOf(read: ReadRequest): Asked {
-  const ids = read.messages.flatMap(({ kind, id }) => (kind === 'request' && id !== undefined ? [id] : []));
-  return { ids, batch: read.batch };
-}
-
-/** The gateway's own answer in a session: recorded like any other, durable before it is released. */
-async function answer(call: Call, error: GatewayError): Promise<void> {
-  const { tap, edge, session, read, runtime, target } = call;
-  const made = errorAnswer(error, askedOf(read), extraHeaders(error, call));
-  const headers = made.headers.flat();
-  edge.head(made.status, headers, false);
-  tap.response('gateway', made.status, recordHeaders(headers, session.fingerprint));
-  tap.data('gateway', made.body, {});
-  const ended = Promise.withResolvers<void>();
-  tap.end(
-    {
-      outcome: { http: made.status, result: error.code, fate: error.fate, messages: made.outcomes },
-      bytes: { request: call.body.length, upstream: 0, released: made.body.length },
-      duration: { total: Math.round((performance.now() - call.started) * 1000) / 1000 },
-      abortedBy: 'gateway',
-    },
-    (failed) =>
-      failed === undefined ? ended.resolve() : ended.reject(new GatewayError('recording_unavailable', error.fate)),
-  );
-  await ended.promise;
-  runtime.metrics.outcome(target.connection.name, error.code);
-  edge.end(made.body);
-}
-
-function extraHeaders(error: GatewayError, { target, request }: Call): (readonly [string, string])[] {
-  return [
-    ...target.cors,
-    // What the client still sends is not read.
-    ...(request.complete ? [] : [['connection', 'close'] as const]),
-    ...(error.code === 'method_not_allowed' ? [['allow', 'GET, POST, DELETE, OPTIONS'] as const] : []),
-  ];
-}
-
-/** Who calls is not known (or may not enter): an event of the system strand, and words. */
-function refuseUnknown(
-  runtime: Runtime,
-  inForce: InForce,
-  target: Target,
-  edge: ClientEdge,
-  error: GatewayError,
-): void {
-  runtime.system.refused({
-    address: target.address,
-    reason: error.code,
-    connection: target.connection.name,
-    ...(error.detail === undefined ? {} : { detail: error.detail }),
-  });
-  runtime.metrics.outcome(target.connection.name, error.code);
-  if (error.code === 'internal')
-    runtime.log.error({ event: 'call_failed', err: error.cause ?? error }, 'A call failed.');
-  const extra = [...target.cors];
-  if (error.entry.http === 401) {
-    const why =
-      error.code === 'session_ended' || error.detail !== undefined
-        ? { error: 'invalid_token' as const, description: error.message }
-        : undefined;
-    extra.push(['www-authenticate', challenge(inForce.config, target.connection.name, target.path, why)]);
-  }
-  send(edge, error, extra, NOTHING_ASKED);
-}
-
-/** The journal is failing or something unforeseen happened: words without a record, and nothing of the upstream's. */
-function failClosed(edge: ClientEdge, error: GatewayError, runtime: Runtime, call: Call | undefined): void {
-  runtime.log.error({ event: 'call_failed', code: error.code, err: error.cause ?? error }, 'A call failed closed.');
-  if (edge.headSent) edge.cut();
-  else send(edge, error, call?.target.cors ?? [], call === undefined ? NOTHING_ASKED : askedOf(call.read));
-}
-
-const NOTHING_ASKED: Asked = { ids: [], batch: false };
-
-function send(
-  edge: ClientEdge,
-  error: GatewayError,
-  extra: readonly (readonly [string, string])[],
-  asked: Asked,
-): void {
-  const made = errorAnswer(error, asked, extra);
-  // What the client still sends is not read: the connection ends with this answer.
-  edge.head(made.status, [...made.headers.flat(), 'connection', 'close'], false);
-  edge.end(made.body);
-}
-
-function logFailure(runtime: Runtime, call: Call, error: GatewayError): void {
-  const { session, tap, target } = call;
-  const facts = {
-    event: 'exchange_failed',
-    code: error.code,
-    fate: error.fate,
-    session: session.id,
-    exchange: tap.exchange,
-  };
-  const err = error.code === 'internal' ? { err: error.cause } : {};
-  runtime.log.warn({ ...facts, ...err, connection: target.connection.name }, error.message);
-}
-
-function toGatewayError(error: unknown): GatewayError {
-  if (error instanceof GatewayError) return error;
-  return new GatewayError('internal', 'not_forwarded', undefined, { cause: error });
 }

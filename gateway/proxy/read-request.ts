@@ -4,6 +4,7 @@ import { GatewayError } from '../errors.ts';
 import { allowsBatch, checkHeaders, type Era, eraOf } from '../mcp/eras.ts';
 import { parseStrictJson } from '../mcp/json.ts';
 import { type ClientMessage, readMessages } from '../mcp/message.ts';
+import type { Asked } from './answer.ts';
 
 export interface ReadRequest {
   readonly messages: readonly ClientMessage[];
@@ -98,4 +99,10 @@ function checkMediaType(request: IncomingMessage): GatewayError | undefined {
 function single(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value.join(', ') : value;
+}
+
+/** The requests in it that await an answer. */
+export function askedOf(read: ReadRequest): Asked {
+  const ids = read.messages.flatMap(({ kind, id }) => (kind === 'request' && id !== undefined ? [id] : []));
+  return { ids, batch: read.batch };
 }

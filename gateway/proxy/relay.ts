@@ -25,8 +25,8 @@ export interface RelayInput {
   /** `performance.now()` when the call came in. */
   readonly started: number;
   readonly witnessKey: KeyObject;
-  /** Headers of the gateway's own (CORS). */
-  readonly own: readonly (readonly [string, string])[];
+  /** Headers of the gateway's own (CORS), and those that go with an error. */
+  own(error?: GatewayError): readonly (readonly [string, string])[];
   fingerprint(value: string): string;
   /** Seals the upstream's `Mcp-Session-Id`. */
   sealSessionId(upstream: string): string;
@@ -90,7 +90,7 @@ export function createRelay(input: RelayInput): Relay {
     const headers = toPairs(raw);
     mcpSession = headers.find(([name]) => name === 'mcp-session-id')?.[1];
     const sealed = mcpSession === undefined ? [] : [['mcp-session-id', input.sealSessionId(mcpSession)] as const];
-    const released = responseHeadersForClient(raw, [...input.own, ...sealed]);
+    const released = responseHeadersForClient(raw, [...input.own(), ...sealed]);
     const sse = headers.some(([name, value]) => name === 'content-type' && /^text\/event-stream\b/i.test(value));
     stream = sse ? createSseStream(input.eventBytes) : createBodyStream(headers);
     edge.head(status ?? 502, released, false);
@@ -180,7 +180,7 @@ export function createRelay(input: RelayInput): Relay {
     failed = true;
     controller?.abort(error);
     if (stream === undefined) {
-      const answer = errorAnswer(error, input.asked, input.own);
+      const answer = errorAnswer(error, input.asked, input.own(error));
       status = answer.status;
       const headers = answer.headers.flat();
       edge.head(answer.status, headers, false);

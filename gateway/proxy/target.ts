@@ -86,7 +86,9 @@ function knownHosts(config: Config): ReadonlySet<string> {
   if (hosts === undefined) {
     const own = Object.values(config.connections).flatMap(({ host }) => host ?? []);
     hosts = new Set(
-      [new URL(config.publicUrl).hostname, ...config.allowedHosts, ...own].map((host) => host.toLowerCase()),
+      [new URL(config.publicUrl).hostname, ...config.allowedHosts, ...own].map((host) =>
+        host.toLowerCase().replace(/:\d+$/, ''),
+      ),
     );
     hostSets.set(config, hosts);
   }

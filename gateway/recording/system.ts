@@ -11,14 +11,21 @@ export interface SystemStrand {
   /** Records an event; resolves when it is durable. */
   event(name: string, details?: Record<string, unknown>): Promise<void>;
   /** Counts a refusal that belongs to no session. */
-  refused(facts: { address: string; reason: string; connection?: string; detail?: string }): void;
+  refused(facts: Refused): void;
   /** Begins a new strand where the day has changed, and writes counts that are due. Called every few seconds. */
   turn(): Promise<void>;
   close(reason: string): Promise<void>;
 }
 
+interface Refused {
+  readonly address: string;
+  readonly reason: string;
+  readonly connection?: string;
+  readonly detail?: string;
+}
+
 interface Counted {
-  readonly facts: { address: string; reason: string; connection?: string; detail?: string };
+  readonly facts: Refused;
   readonly minute: number;
   count: number;
 }
@@ -30,6 +37,8 @@ export async function openSystemStrand(
   recorder: Recorder,
   clock: Clock,
   start: () => SessionStart['start'],
+  /** Told of each refusal event, with how many it stands for. */
+  told: (facts: Refused, count: number) => void,
 ): Promise<SystemStrand> {
   let strand: Strand = await recorder.begin(newSystemSession(), start());
   let day = dayOf(clock.micros());
@@ -42,6 +51,7 @@ export async function openSystemStrand(
       if (counted.minute >= until) continue;
       counts.delete(key);
       if (counted.count === 0) continue;
+      told(counted.facts, counted.count);
       try {
         await strand.commit({ type: 'event', event: { name: 'refused', ...counted.facts, count: counted.count } });
       } catch (error) {
@@ -72,6 +82,7 @@ export async function openSystemStrand(
       }
       const counted = { facts: kept, minute, count: 0 };
       counts.set(key, counted);
+      told(kept, 1);
       // The first of its minute is recorded at once; the rest of the minute follows as a count.
       strand.append({ type: 'event', event: { name: 'refused', ...kept, count: 1 } }, (error) => {
         if (error !== undefined) countAgain(key, counted, 1);

@@ -1,6 +1,6 @@
 /**
  * The client-visible `Mcp-Session-Id`: the upstream's id, sealed for one session. There is nothing to look up or to
- * guess, and any replica that holds the key opens it. AES-256-GCM; 12 random bytes of nonce are safe far beyond the
+ * guess, and only the disk's own key opens it. AES-256-GCM; 12 random bytes of nonce are safe far beyond the
  * number of sessions a key will see (NIST SP 800-38D: 2^32).
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';

@@ -47,6 +47,8 @@ export interface Sessions {
   /** Ends the sessions whose time has come. */
   sweep(terms: SessionTerms): Promise<void>;
   count(): number;
+  /** Exchanges under way in all sessions of a principal on this replica. */
+  busy(principal: Principal): number;
   /** Aborts every exchange under way. */
   abortAll(reason: string): void;
 }
@@ -76,6 +78,7 @@ interface Opening {
 export function createSessions(deps: SessionsDeps): Sessions {
   const { recorder, state, audit, clock } = deps;
   const byKey = new Map<string, Opening>();
+  const byPrincipal = new Map<string, Set<Opening>>();
 
   async function openSession(
     principal: Principal,
@@ -153,7 +156,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     // sweep goes on here.
     if (session.exchanges.size > 0) return;
     await end(session.id, session.strand, session.principal.subject, reason);
-    byKey.delete(key);
+    forget(key);
   }
 
   function overdue(session: Session, terms: SessionTerms): string | undefined {
@@ -164,12 +167,24 @@ export function createSessions(deps: SessionsDeps): Sessions {
     return undefined;
   }
 
-  function countOf({ issuer, subject }: Principal): number {
-    let count = 0;
-    for (const { principal } of byKey.values()) {
-      if (principal.issuer === issuer && principal.subject === subject) count++;
+  function openingsOf({ issuer, subject }: Principal): Set<Opening> {
+    const name = JSON.stringify([issuer, subject]);
+    let openings = byPrincipal.get(name);
+    if (openings === undefined) {
+      openings = new Set();
+      byPrincipal.set(name, openings);
     }
-    return count;
+    return openings;
+  }
+
+  function forget(key: string): void {
+    const there = byKey.get(key);
+    if (there === undefined) return;
+    byKey.delete(key);
+    const { issuer, subject } = there.principal;
+    const openings = openingsOf(there.principal);
+    openings.delete(there);
+    if (openings.size === 0) byPrincipal.delete(JSON.stringify([issuer, subject]));
   }
 
   function isOpen(id: string): boolean {
@@ -186,14 +201,15 @@ export function createSessions(deps: SessionsDeps): Sessions {
     const key = principal.sessionKey;
     const there = byKey.get(key);
     if (there !== undefined) return there.session;
-    if (countOf(principal) >= terms.sessionsPerPrincipal) throw new GatewayError('too_many_sessions');
+    if (openingsOf(principal).size >= terms.sessionsPerPrincipal) throw new GatewayError('too_many_sessions');
     const made: Opening = { principal, session: openSession(principal, start, terms) };
     byKey.set(key, made);
+    openingsOf(principal).add(made);
     made.session.then(
       (session) => {
         made.opened = session;
       },
-      () => byKey.delete(key),
+      () => forget(key),
     );
     return made.session;
   }
@@ -226,6 +242,11 @@ export function createSessions(deps: SessionsDeps): Sessions {
       if (failures.length > 0) throw failures[0];
     },
     count: () => byKey.size,
+    busy(principal) {
+      let busy = 0;
+      for (const { opened } of openingsOf(principal)) busy += opened?.exchanges.size ?? 0;
+      return busy;
+    },
     abortAll(reason) {
       // A session that is still being opened has no exchange yet: its first call asks whether it may go on.
       for (const { opened } of byKey.values()) {

@@ -1,0 +1,29 @@
+/** A call's place among those under way: limited per principal, and through it a call can be told to end at any step. */
+import { GatewayError } from '../errors.ts';
+import type { Session } from '../sessions/sessions.ts';
+import type { Runtime } from './runtime.ts';
+import type { Target } from './target.ts';
+
+export interface Place {
+  readonly refused: GatewayError | undefined;
+  /** Aborted with a GatewayError. */
+  readonly signal: AbortSignal;
+  abort(reason: string): void;
+  leave(): void;
+}
+
+/** In one turn with the question whether the session goes on, so that a session that ends has this call in its set. */
+export function takePlace(runtime: Runtime, session: Session, target: Target): Place {
+  const controller = new AbortController();
+  const stopping = runtime.refusing() === 'shutting_down' ? new GatewayError('shutting_down') : undefined;
+  const ended = session.ended === undefined ? undefined : new GatewayError('session_ended');
+  const full = runtime.sessions.busy(session.principal) >= target.connection.limits.exchangesPerPrincipal;
+  const place: Place = {
+    refused: stopping ?? ended ?? (full ? new GatewayError('too_many_exchanges') : undefined),
+    signal: controller.signal,
+    abort: (reason) => controller.abort(new GatewayError(reason === 'session_ended' ? reason : 'shutting_down')),
+    leave: () => void session.exchanges.delete(place),
+  };
+  session.exchanges.add(place);
+  return place;
+}
