@@ -91,7 +91,7 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
 
   let running: Gateway | undefined;
 
-  async function runUntilKilled(): Promise<void> {
+  async function runUntilKilled(afterOrderlyStop: boolean): Promise<void> {
     const gateway = startProcess(configFile);
     running = gateway;
     const killAfter = async (milliseconds: number): Promise<void> => {
@@ -100,8 +100,9 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
       await gateway.exited;
       killed.push(Date.now());
     };
-    // One in four dies on its way up, in the middle of recovery.
-    if (random() < 0.25) {
+    // One in four dies on its way up, in the middle of recovery. (After an orderly stop it may die before it has touched
+    // its disk, which leaves no trace and no gap.)
+    if (!afterOrderlyStop && random() < 0.25) {
       beforeListening++;
       await killAfter(150 + random() * 350);
       return;
@@ -129,8 +130,9 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
   });
 
   for (let round = 0; round < KILLS; round++) {
-    if (round === KILLS / 2) await runAndStop();
-    await runUntilKilled();
+    const afterOrderlyStop = round === KILLS / 2;
+    if (afterOrderlyStop) await runAndStop();
+    await runUntilKilled(afterOrderlyStop);
   }
   // Twice: the last start must find nothing to close.
   await runAndStop();

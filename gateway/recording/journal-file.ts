@@ -8,7 +8,7 @@
  * A record is one commit: lines of NDJSON, whole. A torn record was acknowledged to nobody, so cutting it loses nothing.
  * `previous.length` says how far the file before counts: what lies behind it there was refused after a failed fsync.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 
 export interface Position {
   readonly file: number;
@@ -45,14 +45,14 @@ export function isAfter(a: Position, b: Position): boolean {
   return a.file > b.file || (a.file === b.file && a.offset > b.offset);
 }
 
-export function encodeHeader(key: Buffer, header: JournalHeader): { bytes: Buffer; chain: Buffer } {
+export function encodeHeader(key: Buffer | KeyObject, header: JournalHeader): { bytes: Buffer; chain: Buffer } {
   const payload = Buffer.from(JSON.stringify(header));
   const record = chainRecord(key, Buffer.alloc(0), [payload]);
   return { bytes: Buffer.concat(record.buffers), chain: record.chain };
 }
 
 export function chainRecord(
-  key: Buffer,
+  key: Buffer | KeyObject,
   previous: Buffer,
   payload: readonly Buffer[],
 ): { buffers: Buffer[]; length: number; chain: Buffer } {
@@ -108,7 +108,7 @@ export interface CheckedFile {
 }
 
 /** What recovery finds in one file. Never throws, whatever the bytes are. */
-export function checkJournalFile(key: Buffer, bytes: Buffer, number: number): CheckedFile {
+export function checkJournalFile(key: Buffer | KeyObject, bytes: Buffer, number: number): CheckedFile {
   let at = 0;
   let chain: Buffer = Buffer.alloc(0);
   let header: JournalHeader | undefined;
@@ -128,12 +128,12 @@ export function checkJournalFile(key: Buffer, bytes: Buffer, number: number): Ch
 }
 
 /** The record at `at`, where it is whole and its MAC continues `chain`. */
-function recordAt(key: Buffer, bytes: Buffer, at: number, chain: Uint8Array) {
+function recordAt(key: Buffer | KeyObject, bytes: Buffer, at: number, chain: Uint8Array) {
   const read = readRecord(key, bytes, at, chain);
   return read !== undefined && timingSafeEqual(read.mac, read.stored) ? read : undefined;
 }
 
-function readRecord(key: Buffer, bytes: Buffer, at: number, chain: Uint8Array) {
+function readRecord(key: Buffer | KeyObject, bytes: Buffer, at: number, chain: Uint8Array) {
   if (at + recordOverhead > bytes.length) return undefined;
   const size = bytes.readUInt32LE(at);
   const end = at + size + recordOverhead;
@@ -147,7 +147,7 @@ function readRecord(key: Buffer, bytes: Buffer, at: number, chain: Uint8Array) {
  * Whether a whole record follows the broken one at `at`. A record is written only after the one before it was durable,
  * so one that follows proves that what is broken is damage to something acknowledged and not the torn last commit.
  */
-function goesOnBehind(key: Buffer, bytes: Buffer, at: number, chain: Buffer): boolean {
+function goesOnBehind(key: Buffer | KeyObject, bytes: Buffer, at: number, chain: Buffer): boolean {
   const broken = readRecord(key, bytes, at, chain);
   // Only the stored MAC is broken: the next record continues the one that it should be.
   if (broken !== undefined && recordAt(key, bytes, at + broken.length, broken.mac) !== undefined) return true;

@@ -8,6 +8,7 @@
  * would lie (Rebello et al., USENIX ATC '20). The commit is rewritten once to a new file, whose header says up to where
  * the poisoned one counts; if that fails too, every line that waits is refused and nothing of it was released.
  */
+import { createSecretKey } from 'node:crypto';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
 import {
   chainRecord,
@@ -73,7 +74,9 @@ export interface JournalOptions {
 }
 
 export async function createJournal(options: JournalOptions): Promise<Journal> {
-  const { folder, key, now, fileLimit = FILE_LIMIT, recordLimit = RECORD_LIMIT } = options;
+  const { folder, now, fileLimit = FILE_LIMIT, recordLimit = RECORD_LIMIT } = options;
+  // Bytes as a key are checked and copied anew by each HMAC.
+  const key = createSecretKey(options.key);
   const fs = options.fileSystem ?? nodeFileSystem;
   const lengths = new Map(options.found);
   const reader = createJournalReader(fs, journalPath);

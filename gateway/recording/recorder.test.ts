@@ -273,6 +273,7 @@ test('a crash leaves an unknown end and a gap from the newest frame on; an order
   await strand.commit(endFrame('x'));
   await recorder.seal();
   const { last } = strand.state;
+  assert.ok(last > strand.state.summary.started);
   await recorder.kill();
   recorder = await openTestRecorder({ folder, store });
   assert.equal(recorder.crash?.last, last);
@@ -312,6 +313,20 @@ test('a crash leaves an unknown end and a gap from the newest frame on; an order
   const summary = await summaryOf('a');
   assert.equal(summary.frames, frames.length);
   assert.deepEqual([summary.exchanges, summary.gaps, summary.reason], [2, 2, 'idle']);
+});
+
+test('a crash after an orderly stop and a start is seen as one', async () => {
+  let recorder = await openTestRecorder({ folder, store });
+  await recorder.begin('a', START);
+  await recorder.stop();
+  recorder = await openTestRecorder({ folder, store });
+  await recorder.strand('a')?.commit(event('one'));
+  await recorder.seal();
+  await recorder.kill();
+  recorder = await openTestRecorder({ folder, store });
+  assert.ok(recorder.crash);
+  await recorder.stop();
+  assert.deepEqual(marks((await readBack(store)).sessions.get('a')), ['session.start', 'one', 'gap']);
 });
 
 test('a session whose start is not durable when the state is written does not outlive a crash', async () => {

@@ -66,12 +66,14 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     ...(options.journalLimits ?? {}),
   });
   const strands = new Map<string, Strand>();
+  // This start is not an orderly stop any more; a crash from here on must be seen as one.
+  const { stopped: _, ...running } = recovered.state;
   const sealer = createSealer({
     journal,
     writeAhead,
     strands,
     clock,
-    state: recovered.state,
+    state: running,
     store: options.store,
     signer: options.signer,
     sealEvery: options.sealEvery,
@@ -86,8 +88,6 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   }
 
   for (const state of recovered.strands) adopt(state);
-  // This start is not an orderly stop any more; a crash from here on must be seen as one.
-  const { stopped: _, ...running } = recovered.state;
   await writeAhead.writeState(running);
   await closeWhatIsOpen([...strands.values()], recovered.crash, isoMicros(clock.micros()));
   if (strands.size > 0 || recovered.unfinished !== undefined) sealer.notice(false);

@@ -118,6 +118,16 @@ for (const [what, harm] of damage) {
   });
 }
 
+test('a file that was acknowledged and holds no frame of a known strand is missed, too', async () => {
+  const recorder = await openTestRecorder({ folder, store, fileLimit: 1e6, unsealed: true });
+  await recorder.begin('s', START);
+  await recorder.kill();
+  // A start that lived just long enough to write: its file comes after the first.
+  await (await openTestRecorder({ folder, store, unsealed: true })).kill();
+  await rm(join(journalFolder, journalName(1)));
+  await assert.rejects(recoverHere(), { name: 'DamagedDiskError', message: /file 1 is missing/ });
+});
+
 test('a journal of another key, and a state of another ledger, are not adopted and not removed', async () => {
   await killedRecorder();
   const before = await contents();
@@ -128,9 +138,10 @@ test('a journal of another key, and a state of another ledger, are not adopted a
 
 test('files that are sealed as a whole need not be whole', async () => {
   await killedRecorder();
+  const first = await readFile(join(journalFolder, journalName(1)));
   const sealing = await openTestRecorder({ folder, store, fileLimit: 1 });
   await sealing.stop();
-  await writeFile(join(journalFolder, journalName(1)), 'came back after a power cut, broken');
+  await writeFile(join(journalFolder, journalName(1)), first.fill(0, 0, 50));
   const recorder = await openTestRecorder({ folder, store });
   assert.equal(recorder.crash, undefined);
   await recorder.stop();

@@ -10,16 +10,15 @@ import { entriesName } from '../ledger/names.ts';
 import { appendLeaf, leafHash } from '../ledger/tree.ts';
 import type { Journal } from './journal.ts';
 import { isAfter, type Position } from './journal-file.ts';
+import { createLineGroup, type LineGroup, type Part, seqOf, sessionOf } from './line-group.ts';
 import { segmentName, summaryName } from './objects.ts';
 import type { StrandState } from './strand.ts';
 import type { LedgerState, Round, StoredObject } from './write-ahead.ts';
 
-/** Journal bytes that one round takes at most, and raw bytes of one segment: bounds of memory, not of durability. */
+/** Journal bytes that one round takes at most: a bound of memory, not of durability. */
 const ROUND_LIMIT = 32 * 1024 * 1024;
-const SEGMENT_LIMIT = 16 * 1024 * 1024;
 /** Comments (SSE keep-alives) wait this long for a real frame before they get a segment of their own. */
 const CARRY_LIMIT_MS = 5 * 60 * 1000;
-const CARRY_LINES = 200;
 
 const compress = promisify(gzip);
 
@@ -57,15 +56,15 @@ export async function buildRound(input: RoundInput): Promise<BuiltRound | undefi
     if (!input.strands.has(session)) throw new Error(`The journal holds frames of the unknown strand ${session}.`);
   }
   for (const [session, strand] of input.strands) {
-    const fresh = groups.get(session) ?? [];
-    if (fresh.length > 0 || strand.state.carried !== undefined) await building.addStrand(strand.state, fresh);
+    const fresh = groups.get(session);
+    if (fresh !== undefined || strand.state.carried !== undefined) await building.addStrand(strand.state, fresh);
   }
   if (input.heartbeat !== undefined) building.addHeartbeat(input.heartbeat.clockOffset);
   return building.finish(to);
 }
 
-async function readGroups(input: RoundInput): Promise<{ groups: Map<string, Buffer[]>; to: Position }> {
-  const groups = new Map<string, Buffer[]>();
+async function readGroups(input: RoundInput): Promise<{ groups: Map<string, LineGroup>; to: Position }> {
+  const groups = new Map<string, LineGroup>();
   let to = input.state.sealed;
   let taken = 0;
   while (taken < ROUND_LIMIT) {
@@ -74,13 +73,23 @@ async function readGroups(input: RoundInput): Promise<{ groups: Map<string, Buff
     to = reached;
     for (const line of lines) {
       const session = sessionOf(line);
-      const group = groups.get(session);
-      if (group === undefined) groups.set(session, [line]);
-      else group.push(line);
+      let group = groups.get(session);
+      if (group === undefined) {
+        group = carriedGroup(input.strands.get(session)?.state);
+        groups.set(session, group);
+      }
+      group.add(line);
       taken += line.length;
     }
   }
   return { groups, to };
+}
+
+/** A group that begins with the lines that the strand carries. */
+function carriedGroup(strand: StrandState | undefined): LineGroup {
+  const group = createLineGroup();
+  for (const line of strand?.carried?.lines ?? []) group.add(Buffer.from(line));
+  return group;
 }
 
 /** A round in the making. */
@@ -104,17 +113,16 @@ function createBuilding(input: RoundInput) {
     moves.set(strand.session, { session: strand.session, ...to, done: strand.endedAt === to.sealedThrough });
   }
 
-  async function addSegment(strand: StrandState, number: number, first: number, lines: Buffer[]): Promise<void> {
+  async function addSegment(strand: StrandState, number: number, first: number, part: Part): Promise<void> {
     const { session, day, connection, summary } = strand;
-    const found = seqOf(lines[0]);
-    const final = seqOf(lines.at(-1));
-    if (found !== first || final !== first + lines.length - 1) {
-      throw new Error(`Strand ${session} goes on at ${found}…${final}, expected ${first}+${lines.length}.`);
+    const found = seqOf(part.firstLine);
+    const final = seqOf(part.lastLine);
+    if (found !== first || final !== first + part.count - 1) {
+      throw new Error(`Strand ${session} goes on at ${found}…${final}, expected ${first}+${part.count}.`);
     }
-    const bytes = await compress(Buffer.concat(lines), { level: 3 });
+    const bytes = await compress(Buffer.concat(part.runs), { level: 3 });
     const stored = store(segmentName({ day, connection, strand: summary.strand, number }), bytes);
     note({ v: 1, kind: 'segment', ...stored, session, first, last: final, at });
-    for (const line of lines) if (isGap(line)) addGap(line);
   }
 
   function addGap(line: Buffer): void {
@@ -128,23 +136,22 @@ function createBuilding(input: RoundInput) {
   }
 
   return {
-    async addStrand(strand: StrandState, fresh: Buffer[]): Promise<void> {
-      const carried = strand.carried?.lines.map((line) => Buffer.from(line)) ?? [];
-      const lines = [...carried, ...fresh];
+    async addStrand(strand: StrandState, fresh: LineGroup | undefined): Promise<void> {
+      const group = fresh ?? carriedGroup(strand);
       const since = strand.carried?.since ?? now;
-      const mayWait = !last && lines.length <= CARRY_LINES && now - since < CARRY_LIMIT_MS;
-      if (mayWait && lines.every(isComment)) {
+      if (!last && group.comments !== undefined && now - since < CARRY_LIMIT_MS) {
         const { nextSegment, sealedThrough } = strand;
-        if (fresh.length > 0)
-          move(strand, { nextSegment, sealedThrough, carried: { lines: lines.map(String), since } });
+        const carried = { lines: group.comments.map(String), since };
+        if (fresh !== undefined) move(strand, { nextSegment, sealedThrough, carried });
         return;
       }
       let number = strand.nextSegment;
       let first = strand.sealedThrough + 1;
-      for (const part of cut(lines)) {
+      for (const part of group.parts) {
         await addSegment(strand, number++, first, part);
-        first += part.length;
+        first += part.count;
       }
+      for (const gap of group.gaps) addGap(gap);
       move(strand, { nextSegment: number, sealedThrough: first - 1, carried: undefined });
       if (strand.endedAt === first - 1) addSummary(strand, number);
     },
@@ -193,48 +200,6 @@ function applyMove(state: StrandState, move: StrandMove | undefined): StrandStat
       ...(move.carried === undefined ? {} : { carried: move.carried }),
     },
   ];
-}
-
-function* cut(lines: Buffer[]): Iterable<Buffer[]> {
-  let part: Buffer[] = [];
-  let size = 0;
-  for (const line of lines) {
-    if (part.length > 0 && size + line.length > SEGMENT_LIMIT) {
-      yield part;
-      part = [];
-      size = 0;
-    }
-    part.push(line);
-    size += line.length;
-  }
-  if (part.length > 0) yield part;
-}
-
-const SESSION_AT = '{"v":1,"session":"'.length;
-
-/** A line's session without parsing the line: the common fields come first, in fixed order, and hold no foreign text. */
-function sessionOf(line: Buffer): string {
-  return line.toString('latin1', SESSION_AT, line.indexOf(0x22, SESSION_AT));
-}
-
-/** The common fields of a line and what follows its type; long enough for every id that this gateway makes. */
-function head(line: Buffer): string {
-  return line.toString('latin1', 0, 320);
-}
-
-function seqOf(line: Buffer | undefined): number {
-  const match = line === undefined ? null : /^\{"v":1,"session":"[^"]*","strand":"[^"]*","seq":(\d+),/.exec(head(line));
-  return match === null ? -1 : Number(match[1]);
-}
-
-const TYPE = /^\{"v":1,"session":"[^"]*","strand":"[^"]*","seq":\d+,"at":"[^"]*","type":/;
-
-function isComment(line: Buffer): boolean {
-  return head(line).replace(TYPE, '').startsWith('"data","comment":true');
-}
-
-function isGap(line: Buffer): boolean {
-  return head(line).replace(TYPE, '').startsWith('"gap"');
 }
 
 export function sha256(bytes: Uint8Array): string {
