@@ -21,7 +21,10 @@ export interface LoggingUpstream {
   close(): Promise<void>;
 }
 
-/** Answers `json` calls whole and `sse` calls as two notifications and a response, each in a turn of its own. */
+/**
+ * Answers `json` calls whole, `sse` calls as two notifications and a response, each in a turn of its own, and `broken`
+ * calls not at all: it has executed them and hangs up.
+ */
 export async function startLoggingUpstream(): Promise<LoggingUpstream> {
   const reached: string[] = [];
   const server = createServer(async (incoming, response) => {
@@ -34,6 +37,10 @@ export async function startLoggingUpstream(): Promise<LoggingUpstream> {
     const body = Buffer.concat(chunks).toString();
     reached.push(body);
     const { id, params } = JSON.parse(body) as { id: number; params: { name: string } };
+    if (params.name === 'broken') {
+      incoming.socket.destroy();
+      return;
+    }
     const answer = `{"jsonrpc":"2.0","id":${id},"result":{"content":[{"type":"text","text":"ok  ${id} \\u00e9 é"}],"n":1.00}}`;
     if (params.name === 'json') {
       response.writeHead(200, { 'content-type': 'application/json' }).end(answer);

@@ -54,9 +54,9 @@ function createClients(url: string, tokens: () => string) {
   async function client(stopped: () => boolean): Promise<void> {
     while (!stopped()) {
       const id = ++serial;
-      const name = random() < 0.5 ? 'json' : 'sse';
+      const name = ['json', 'sse', 'json', 'sse', 'json', 'sse', 'broken', 'malformed'][Math.floor(random() * 8)];
       const padding = 'é'.repeat(Math.floor(random() ** 4 * 40_000));
-      const sent = `{"jsonrpc":"2.0", "id":${id},"method":"tools/call","params":{"name":"${name}","arguments":{"p":"${padding}"}}}`;
+      const sent = `{"jsonrpc":"2.0", "id":${id},"method":"tools/call","params":{"name":"${name}","arguments":{"p":"${padding}"}}${name === 'malformed' ? '' : '}'}`;
       const outcome = await callOnce(url, tokens(), sent);
       if (outcome.state === 'refused connection') return;
       ledger.push(outcome);
@@ -151,7 +151,10 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
   const summary = { seed, kills: killed.length, beforeListening, ...counts };
   t.diagnostic(JSON.stringify(summary));
   t.diagnostic(said.at(-1) ?? '');
-  assert.ok(counts.acknowledged > 100, 'Too few calls came through to prove anything.');
+  assert.ok(
+    counts.acknowledged > 100 && counts.not_forwarded > 5 && counts.outcome_withheld > 5,
+    'Too few calls came through to prove anything.',
+  );
 });
 
 interface Recorded {
@@ -194,7 +197,8 @@ function check(
     calls: ledger.length,
     acknowledged: 0,
     cut: 0,
-    refused: 0,
+    not_forwarded: 0,
+    outcome_withheld: 0,
     reached: reached.length,
     unknown: 0,
     gaps: 0,
@@ -212,7 +216,7 @@ function check(
     if (fate === 'not_forwarded')
       assert.equal(reachedOnce.has(sent), false, `It was told not to be forwarded: ${shown(sent)}`);
     if (fate === 'not_forwarded' && exchange === undefined) {
-      counts.refused++;
+      counts.not_forwarded++;
       continue;
     }
     if (state === 'whole') {
@@ -221,7 +225,7 @@ function check(
       assert.deepEqual(releasedBytes(exchange).toString(), received.toString());
       assert.equal(exchange.end?.outcome.fate, fate);
       if (fate === undefined) assert.equal(exchange.end?.outcome.result, 'complete');
-      counts[fate === undefined ? 'acknowledged' : 'refused']++;
+      counts[fate ?? 'acknowledged']++;
     } else {
       counts.cut++;
       // Whatever came out before the cut was recorded before it came out.
@@ -260,8 +264,10 @@ function checkGaps(frames: readonly Frame[], killed: readonly number[]): number 
   return gaps.length;
 }
 
-function fateIn(received: Buffer): string | undefined {
-  return /"fate":"(not_forwarded|outcome_withheld)"/.exec(received.toString())?.[1];
+function fateIn(received: Buffer): 'not_forwarded' | 'outcome_withheld' | undefined {
+  const text = received.toString();
+  if (text.includes('"fate":"not_forwarded"')) return 'not_forwarded';
+  return text.includes('"fate":"outcome_withheld"') ? 'outcome_withheld' : undefined;
 }
 
 function shown(body: string): string {

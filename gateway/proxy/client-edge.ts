@@ -78,7 +78,7 @@ export function createClientEdge(response: ServerResponse, stall: number): Clien
       released += body?.length ?? 0;
       sendHead(mayHaveBody(waiting?.status) ? ['content-length', String(body?.length ?? 0)] : []);
       response.end(body);
-      if (!response.writableFinished) mayStall();
+      if (response.writableLength > 0) mayStall();
     },
     cut() {
       finished = true;

@@ -102,7 +102,7 @@ async function authenticate(
 async function openSession(runtime: Runtime, inForce: InForce, target: Target, principal: Principal): Promise<Session> {
   const { sessions } = inForce.config;
   const { sessionsPerPrincipal } = target.connection.limits;
-  const start = await startOf(runtime, inForce, target, principal);
+  const start = (expires: string) => startOf(runtime, inForce, target, principal, expires);
   const session = await runtime.sessions.open(principal, start, { ...sessions, sessionsPerPrincipal });
   if (session.configuration !== inForce.digest) {
     session.configuration = inForce.digest;

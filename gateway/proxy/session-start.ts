@@ -9,14 +9,15 @@ export async function startOf(
   inForce: InForce,
   target: Target,
   principal: Principal,
-): Promise<(expires: string) => SessionStart['start']> {
+  expires: string,
+): Promise<SessionStart['start']> {
   const { connection } = target;
   // A credential that can't be read fails the call later, in words; the session's start only names its version.
   const credential = await inForce.upstreams
     .get(connection.name)
     ?.credential()
     .catch(() => undefined);
-  return (expires) => ({
+  return {
     connection: connection.name,
     upstream: connection.upstream.url,
     principal: recordedPrincipal(principal),
@@ -30,7 +31,7 @@ export async function startOf(
     gateway: runtime.version,
     ...(credential?.version === undefined ? {} : { credential: credential.version }),
     expires,
-  });
+  };
 }
 
 function recordedPrincipal({ kind, issuer, subject, email, groups }: Principal): RecordedPrincipal {

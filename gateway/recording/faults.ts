@@ -35,6 +35,8 @@ export function createFaultyFileSystem(): FaultyFileSystem {
   const calls = { open: 0, writev: 0, fdatasync: 0, syncFolder: 0, unlink: 0 };
   const faults: { operation: Operation; fault: Fault; times: number; skip: number }[] = [];
   const paths = new Map<number, string>();
+  // Descriptors whose fdatasync failed: later ones succeed, and write nothing that was dropped.
+  const lying = new Set<number>();
   const synced = new Map<string, { length: number; named: boolean }>();
   let shortest = Number.POSITIVE_INFINITY;
   let gate: { promise: Promise<void>; reached(): void } | undefined;
@@ -87,6 +89,7 @@ export function createFaultyFileSystem(): FaultyFileSystem {
         async () => {
           const fd = await nodeFileSystem.open(path, flags, mode);
           paths.set(fd, path);
+          lying.delete(fd);
           if (!synced.has(path)) synced.set(path, of(path));
           return fd;
         },
@@ -104,10 +107,13 @@ export function createFaultyFileSystem(): FaultyFileSystem {
         'fdatasync',
         async () => {
           await nodeFileSystem.fdatasync(fd);
-          synced.set(path, { ...of(path), length: (await stat(path)).size });
+          if (!lying.has(fd)) synced.set(path, { ...of(path), length: (await stat(path)).size });
         },
         // The kernel drops the pages that it could not write, and calls them clean.
-        () => truncate(path, durable),
+        () => {
+          lying.add(fd);
+          return truncate(path, durable);
+        },
       );
     },
     syncFolder: (folder) =>

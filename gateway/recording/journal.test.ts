@@ -280,17 +280,19 @@ test('files rotate at their limit; a reader keeps up, and what is sealed goes', 
   await journal.close();
 });
 
-test('a refused commit that persisted is cut by the next file also when the power goes right after', async () => {
-  const { journal, strand } = await openStrand();
-  await strand.commit(event('a'));
-  fs.fail('fdatasync', { code: 'EIO', persists: true });
-  fs.fail('fdatasync', { code: 'EIO', persists: true }, 1, 1);
-  assert.equal(await attempt(strand, event('refused')), false);
-  await strand.commit(event('b'));
-  await fs.cutPower();
-  await journal.close();
-  assert.deepEqual(await recovered(), { seqs: upTo(3), names: ['a', 'b'] });
-});
+for (const persists of [true, false]) {
+  test(`what is durable after a refusal is so when the power goes right after (${persists ? '' : 'not '}persisted)`, async () => {
+    const { journal, strand } = await openStrand();
+    await strand.commit(event('a'));
+    fs.fail('fdatasync', { code: 'EIO', persists });
+    fs.fail('fdatasync', { code: 'EIO', persists }, 1, 1);
+    assert.equal(await attempt(strand, event('refused')), false);
+    await strand.commit(event('b'));
+    await journal.close();
+    await fs.cutPower();
+    assert.deepEqual(await recovered(), { seqs: upTo(3), names: ['a', 'b'] });
+  });
+}
 
 test('a closed journal refuses', async () => {
   const { journal, strand } = await openStrand();

@@ -43,7 +43,11 @@ interface SessionTerms {
 
 export interface Sessions {
   /** The session of this principal's token, opened where it is not yet. Throws `session_ended`, `too_many_sessions`. */
-  open(principal: Principal, start: (expires: string) => SessionStart['start'], terms: SessionTerms): Promise<Session>;
+  open(
+    principal: Principal,
+    start: (expires: string) => Promise<SessionStart['start']>,
+    terms: SessionTerms,
+  ): Promise<Session>;
   /** Ends the sessions whose time has come. */
   sweep(terms: SessionTerms): Promise<void>;
   count(): number;
@@ -82,14 +86,14 @@ export function createSessions(deps: SessionsDeps): Sessions {
 
   async function openSession(
     principal: Principal,
-    start: (expires: string) => SessionStart['start'],
+    start: (expires: string) => Promise<SessionStart['start']>,
     terms: SessionTerms,
   ): Promise<Session> {
     const { session: id, opened } = await claim(principal.sessionKey);
     if ((await state.get(endedName(id))) !== undefined) throw new GatewayError('session_ended');
     const expires = Math.min(principal.expires * 1000, opened + terms.longest);
     const there = recorder.strand(id);
-    const facts = start(isoMicros(expires * 1000));
+    const facts = await start(isoMicros(expires * 1000));
     const strand = there ?? (await beginStrand(id, principal, facts));
     // A key object: a key as bytes is checked and copied anew by each HMAC, which costs more than the HMAC.
     const witnessKey = createSecretKey(Buffer.from(hkdfSync('sha256', deps.witnessKey, id, 'verbatim/session', 32)));
@@ -195,7 +199,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
   /** The session of a key, opened once for all who ask meanwhile. */
   function opening(
     principal: Principal,
-    start: (expires: string) => SessionStart['start'],
+    start: (expires: string) => Promise<SessionStart['start']>,
     terms: SessionTerms,
   ): Promise<Session> {
     const key = principal.sessionKey;
