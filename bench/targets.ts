@@ -49,14 +49,7 @@ export async function startGatewayTarget(upstream: string): Promise<Target> {
   const log = await open(join(folder, 'log'), 'w');
   const child = await startChild(
     process.execPath,
-    [
-      ...(process.env.PROF ? ['--cpu-prof', '--cpu-prof-dir=/tmp/prof'] : []),
-      'gateway/cli/bin.js',
-      'gateway',
-      '--config',
-      file,
-      '--json',
-    ],
+    ['gateway/cli/bin.js', 'gateway', '--config', file, '--json'],
     log.fd,
   );
   await log.close();
