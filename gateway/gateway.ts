@@ -1,8 +1,5 @@
 /** The gateway, composed: disk, stores, recorder, configuration, sessions, HTTP. Everything that is opened is closed. */
-import { once } from 'node:events';
 import { unwatchFile, watchFile } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { uuidv7 } from 'uuidv7';
@@ -14,6 +11,7 @@ import { type Disk, openDisk } from './disk.ts';
 import { readIfThere, writeDurably } from './durable-file.ts';
 import { createTokenCheck } from './identity/token.ts';
 import { createLocalSigner } from './ledger/signer.ts';
+import { drain, listen, listenForMetrics, urlOf } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createGatewayServer } from './proxy/routes.ts';
@@ -23,6 +21,7 @@ import type { FileSystem } from './recording/file-system.ts';
 import { openRecorder, type Recorder } from './recording/recorder.ts';
 import type { SealerEvents } from './recording/sealer.ts';
 import { openSystemStrand } from './recording/system.ts';
+import { repeat } from './repeat.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { openStore } from './store/open.ts';
 import type { Store } from './store/store.ts';
@@ -60,8 +59,6 @@ export class ConfigurationError extends Error {
 
 const TICK_MS = 1000;
 const POLL_FILE_MS = 1000;
-/** How long an aborted call may take to be recorded, and its last words to reach a client. */
-const LAST_WORDS_MS = 2000;
 
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const loaded = loadConfigFile(options.configFile);
@@ -270,70 +267,4 @@ async function announceRecording(runtime: Runtime, config: Config, before: Confi
     runtime.log.warn({ event: `recording_${recording}`, connection: name }, `Recording of ${name} is ${recording}.`);
     await runtime.system.event(`recording.${recording}`, { connection: name });
   }
-}
-
-/** Stops accepting, lets calls end within the time, ends the rest in words. */
-async function drain(server: Server, runtime: Runtime, milliseconds: number): Promise<void> {
-  const closed = new Promise<void>((done) => server.close(() => done()));
-  server.closeIdleConnections();
-  const allDone = async (): Promise<void> => {
-    while (runtime.calls.size > 0) await Promise.allSettled([...runtime.calls]);
-  };
-  await Promise.race([allDone(), after(milliseconds)]);
-  runtime.sessions.abortAll('shutting_down');
-  await Promise.race([allDone(), after(LAST_WORDS_MS)]);
-  // What is written may still be on its way to a slow client; a connection is idle when it has arrived.
-  const closing = setInterval(() => server.closeIdleConnections(), 20);
-  server.closeIdleConnections();
-  await Promise.race([closed, after(LAST_WORDS_MS)]);
-  clearInterval(closing);
-  server.closeAllConnections();
-}
-
-/** Resolves after so many milliseconds; it keeps no process alive. */
-function after(milliseconds: number): Promise<void> {
-  return new Promise((done) => setTimeout(done, milliseconds).unref());
-}
-
-async function listen(server: Server, at: { host: string; port: number }): Promise<void> {
-  server.listen(at.port, at.host);
-  await once(server, 'listening');
-}
-
-async function listenForMetrics(metrics: Metrics, at: { host: string; port: number }): Promise<Server> {
-  const server = createServer((request, response) => {
-    if (request.url !== '/metrics') return void response.writeHead(404).end();
-    metrics.text().then(
-      (text) => response.writeHead(200, { 'content-type': metrics.contentType }).end(text),
-      () => response.writeHead(500).end(),
-    );
-  });
-  await listen(server, at);
-  return server;
-}
-
-function urlOf(server: Server): string {
-  const { address, family, port } = server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
-}
-
-/** Runs `step` every so often, never twice at once; `stop` waits for the one under way. */
-function repeat(step: () => Promise<void>, every: number, failed: (error: unknown) => void): { stop(): Promise<void> } {
-  let running: Promise<void> = Promise.resolve();
-  let busy = false;
-  const timer = setInterval(() => {
-    if (busy) return;
-    busy = true;
-    running = step()
-      .catch(failed)
-      .finally(() => {
-        busy = false;
-      });
-  }, every);
-  return {
-    async stop() {
-      clearInterval(timer);
-      await running;
-    },
-  };
 }

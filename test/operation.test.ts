@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
@@ -242,4 +242,39 @@ test('the real process: starts, serves, stops in order on SIGTERM and exits 0', 
   assert.deepEqual(proof.problems, []);
   await gateway.close();
   await issuer.close();
+});
+
+test('a store that is down: calls go on until maxUnsealedAge, then fail closed; all is delivered afterwards', async () => {
+  const gateway = await startGatewayInFrontOf(upstreamUrl, { config: { maxUnsealedAge: '500ms' } });
+  try {
+    const ready = async (wanted: string): Promise<void> => {
+      while ((await (await fetch(`${gateway.gateway.url}/readyz`)).text()) !== `${wanted}\n`);
+    };
+    const outcome = async (id: number): Promise<unknown> => {
+      const body = await (await call(gateway.url, { token: gateway.token, body: toolCall(id) }).answer).whole();
+      return (JSON.parse(body.toString()) as { error?: { data: unknown } }).error?.data;
+    };
+    assert.equal(await outcome(1), undefined);
+    await gateway.gateway.seal();
+    // Somebody took the store's folder away and put a file there: nothing can be stored.
+    const store = `${gateway.folder}/store`;
+    await rename(store, `${store}.away`);
+    await writeFile(store, '');
+    assert.equal(await outcome(2), undefined, 'it costs disk, not calls');
+    await ready('recording_behind');
+    assert.deepEqual(await outcome(3), { code: 'recording_behind', fate: 'not_forwarded' });
+    await rm(store);
+    await rename(`${store}.away`, store);
+    await ready('ok');
+    assert.equal(await outcome(4), undefined);
+    await gateway.gateway.seal();
+    const requests = (await framesOf(gateway.storeUrl)).filter((frame) => frame.type === 'request');
+    assert.deepEqual(
+      requests.map((frame) => (frame.type === 'request' ? frame.messages[0]?.id : 0)),
+      [1, 2, 4],
+    );
+    assert.ok(gateway.logged.some((line) => line.includes('"event":"seal_failed"')));
+  } finally {
+    await gateway.close();
+  }
 });

@@ -1,0 +1,54 @@
+/** Sockets of the gateway: opening them, and closing them in order. */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Metrics } from './metrics.ts';
+import type { Runtime } from './proxy/runtime.ts';
+
+/** How long an aborted call may take to be recorded, and its last words to reach a client. */
+const LAST_WORDS_MS = 2000;
+
+/** Stops accepting, lets calls end within the time, ends the rest in words. */
+export async function drain(server: Server, runtime: Runtime, milliseconds: number): Promise<void> {
+  const closed = new Promise<void>((done) => server.close(() => done()));
+  server.closeIdleConnections();
+  const allDone = async (): Promise<void> => {
+    while (runtime.calls.size > 0) await Promise.allSettled([...runtime.calls]);
+  };
+  await Promise.race([allDone(), after(milliseconds)]);
+  runtime.sessions.abortAll('shutting_down');
+  await Promise.race([allDone(), after(LAST_WORDS_MS)]);
+  // What is written may still be on its way to a slow client; a connection is idle when it has arrived.
+  const closing = setInterval(() => server.closeIdleConnections(), 20);
+  server.closeIdleConnections();
+  await Promise.race([closed, after(LAST_WORDS_MS)]);
+  clearInterval(closing);
+  server.closeAllConnections();
+}
+
+/** Resolves after so many milliseconds; it keeps no process alive. */
+function after(milliseconds: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, milliseconds).unref());
+}
+
+export async function listen(server: Server, at: { host: string; port: number }): Promise<void> {
+  server.listen(at.port, at.host);
+  await once(server, 'listening');
+}
+
+export async function listenForMetrics(metrics: Metrics, at: { host: string; port: number }): Promise<Server> {
+  const server = createServer((request, response) => {
+    if (request.url !== '/metrics') return void response.writeHead(404).end();
+    metrics.text().then(
+      (text) => response.writeHead(200, { 'content-type': metrics.contentType }).end(text),
+      () => response.writeHead(500).end(),
+    );
+  });
+  await listen(server, at);
+  return server;
+}
+
+export function urlOf(server: Server): string {
+  const { address, family, port } = server.address() as AddressInfo;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
