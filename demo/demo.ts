@@ -5,6 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { DestinationStream } from 'pino';
 import { stringify } from 'yaml';
 import { CommandError } from '../gateway/cli/context.ts';
@@ -88,7 +89,7 @@ async function startDemo(options: DemoOptions): Promise<Demo> {
     const token = await login({ mcpUrl: mcp, as: 'ana', write: () => {} });
     await converse({ mcpUrl: mcp, token });
     await gateway.seal();
-    const store = `file://${folder}/store`;
+    const store = pathToFileURL(join(folder, 'store')).href;
     return {
       mcp,
       yours: resources[1],
@@ -122,7 +123,7 @@ async function startGatewayFor(parts: {
     listen: { host: '127.0.0.1', port },
     publicUrl,
     data: join(folder, 'disk'),
-    stores: { recordings: `file://${folder}/store` },
+    stores: { recordings: pathToFileURL(join(folder, 'store')).href },
     replica: 'demo',
     drain: '1s',
     policies: 'allow-all',

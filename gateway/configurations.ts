@@ -14,13 +14,22 @@ import type { Store } from './store/store.ts';
 
 export interface Configurations {
   inForce(): InForce;
-  /** Reads the file again. Resolves what became of it; never throws for a bad file. */
-  reload(): Promise<{ changed: boolean; before: Config }>;
+  /** Reads the file again: a good one takes force, a bad one is refused with an event. */
+  reload(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What can't change under a running process: it is bound to sockets, disks and buckets. */
-const FIXED = ['listen', 'metrics', 'data', 'stores', 'replica'] as const;
+/** What can't change under a running process: it is bound to sockets, disks, buckets and timers. */
+const FIXED: Record<string, (config: Config) => unknown> = {
+  listen: (config) => config.listen,
+  metrics: (config) => config.metrics,
+  data: (config) => config.data,
+  stores: (config) => config.stores,
+  replica: (config) => config.replica,
+  sealEvery: (config) => config.sealEvery,
+  heartbeatEvery: (config) => config.heartbeatEvery,
+  'limits.headerBytes': (config) => config.limits.headerBytes,
+};
 
 export async function openConfigurations(deps: {
   file: string;
@@ -28,8 +37,10 @@ export async function openConfigurations(deps: {
   store: Store;
   log: Log;
   now: () => number;
-  /** Told before a new configuration takes force. */
+  /** Records an event; resolves when it is durable. */
   announce(name: string, details: Record<string, unknown>): Promise<void>;
+  /** Records which recordings a new configuration switches; it takes force only when that is durable. */
+  announceRecording(next: Config, before: Config): Promise<void>;
 }): Promise<Configurations> {
   const { store, log } = deps;
   await store.create(policyName(NO_POLICY_DIGEST), NO_POLICY);
@@ -68,25 +79,29 @@ export async function openConfigurations(deps: {
           ({ line, column, key, problem, fix }) => `${line}:${column} ${key}: ${problem}. ${fix}`,
         );
         await refuse(JSON.stringify(problems), problems);
-        return { changed: false, before };
+        return;
       }
       if (loaded.digest === current.digest) {
         refusedDigest = undefined;
-        return { changed: false, before };
+        return;
       }
-      const bound = FIXED.filter((key) => !isDeepStrictEqual(loaded.config[key], before[key]));
+      const bound = Object.keys(FIXED).filter(
+        (key) => !isDeepStrictEqual(FIXED[key]?.(loaded.config), FIXED[key]?.(before)),
+      );
       if (bound.length > 0) {
         await refuse(loaded.digest, [
           `${bound.join(', ')} can't change while the gateway runs. Restart it to change them.`,
         ]);
-        return { changed: false, before };
+        return;
       }
       let next: InForce;
       try {
         next = await prepare(loaded, current);
+        // Before it takes force: no call may go unrecorded before the recording says so.
+        await deps.announceRecording(next.config, before);
       } catch (error) {
         await refuse(loaded.digest, [error instanceof Error ? error.message : String(error)]);
-        return { changed: false, before };
+        return;
       }
       await deps.announce('configuration.loaded', { configuration: loaded.digest, policy: next.policyDigest });
       const old = current;
@@ -96,7 +111,6 @@ export async function openConfigurations(deps: {
       for (const upstream of old.upstreams.values()) {
         if (next.upstreams.get(upstream.connection.name) !== upstream) void upstream.close();
       }
-      return { changed: true, before };
     },
     async close() {
       await Promise.all([...current.upstreams.values()].map((upstream) => upstream.close()));

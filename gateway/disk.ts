@@ -37,7 +37,11 @@ class DiskBusyError extends Error {
 
 export async function openDisk(path: string): Promise<Disk> {
   const root = resolve(path);
-  await makeFolder(root);
+  await makeFolder(root).catch((cause: unknown) => {
+    throw new Error(`${root} can't be used as the gateway's disk (data): it is no folder, or may not be written.`, {
+      cause,
+    });
+  });
   const lock = lockDisk(root);
   try {
     const keys = join(root, 'keys');

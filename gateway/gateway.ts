@@ -20,7 +20,7 @@ import { systemStart } from './proxy/session-start.ts';
 import type { FileSystem } from './recording/file-system.ts';
 import { openRecorder, type Recorder } from './recording/recorder.ts';
 import type { SealerEvents } from './recording/sealer.ts';
-import { openSystemStrand } from './recording/system.ts';
+import { openSystemStrand, type SystemStrand } from './recording/system.ts';
 import { repeat } from './repeat.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { openStore } from './store/open.ts';
@@ -95,6 +95,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log,
     now: () => clock.millis(),
     announce: (name, details) => system.event(name, details),
+    announceRecording: (next, before) => announceRecording(log, system, next, before),
   });
   const system = await openSystemStrand(
     recorder,
@@ -157,11 +158,6 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const metricsServer = config.metrics === undefined ? undefined : await listenForMetrics(metrics, config.metrics);
   const url = urlOf(server);
 
-  async function reload(): Promise<void> {
-    const { changed, before } = await configurations.reload();
-    if (changed) await announceRecording(runtime, configurations.inForce().config, before);
-  }
-
   async function tick(): Promise<void> {
     // A commit that fails leaves the journal refusing; only another commit can show that the disk is back.
     if (recorder.journal.failed()) await system.event('recording.resumed');
@@ -170,9 +166,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   }
 
   const watched = (): void =>
-    void reload().catch((error: unknown) =>
-      log.error({ event: 'reload_failed', err: error }, 'Reading the configuration again failed.'),
-    );
+    void configurations
+      .reload()
+      .catch((error: unknown) =>
+        log.error({ event: 'reload_failed', err: error }, 'Reading the configuration again failed.'),
+      );
   watchFile(options.configFile, { interval: POLL_FILE_MS }, watched);
   const ticking = repeat(tick, TICK_MS, (error) =>
     log.error({ event: 'tick_failed', err: error }, 'Housekeeping failed; it is tried again.'),
@@ -185,7 +183,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     metricsUrl: metricsServer === undefined ? undefined : urlOf(metricsServer),
     verifierKey: signer.verifierKey,
     ledger: disk.ledger,
-    reload,
+    reload: configurations.reload,
     seal: recorder.seal,
     async close() {
       if (stopping) return;
@@ -250,21 +248,23 @@ async function announceStart(runtime: Runtime, config: Config): Promise<void> {
     { event: 'no_policy' },
     'No policy is in force (policies: allow-all): every well-formed message is allowed by the rule no-policy.',
   );
-  if (recorder.crash !== undefined) {
-    log.warn(
-      { event: 'gap', last: recorder.crash.last },
-      'The last stop was not orderly; open recordings have a gap frame.',
-    );
+  for (const gap of recorder.gaps) {
+    log.warn({ event: 'gap', ...gap }, 'The last stop was not orderly: this recording has a gap frame.');
   }
-  await announceRecording(runtime, config, undefined);
+  await announceRecording(log, system, config, undefined);
 }
 
 /** Switching a recording off (or on again) is an event. */
-async function announceRecording(runtime: Runtime, config: Config, before: Config | undefined): Promise<void> {
+async function announceRecording(
+  log: Log,
+  system: SystemStrand,
+  config: Config,
+  before: Config | undefined,
+): Promise<void> {
   for (const { name, recording } of Object.values(config.connections)) {
     const was = before?.connections[name]?.recording ?? 'on';
     if (recording === was) continue;
-    runtime.log.warn({ event: `recording_${recording}`, connection: name }, `Recording of ${name} is ${recording}.`);
-    await runtime.system.event(`recording.${recording}`, { connection: name });
+    log.warn({ event: `recording_${recording}`, connection: name }, `Recording of ${name} is ${recording}.`);
+    await system.event(`recording.${recording}`, { connection: name });
   }
 }

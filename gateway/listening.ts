@@ -33,7 +33,17 @@ function after(milliseconds: number): Promise<void> {
 
 export async function listen(server: Server, at: { host: string; port: number }): Promise<void> {
   server.listen(at.port, at.host);
-  await once(server, 'listening');
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const words: Record<string, string> = {
+      EADDRINUSE: 'is in use. Stop what listens there, or choose another port in the configuration.',
+      EACCES: 'may not be listened on by this user. Choose a port above 1023.',
+      EADDRNOTAVAIL: 'is no address of this machine. Choose another host in the configuration.',
+    };
+    const said = words[(error as NodeJS.ErrnoException).code ?? ''];
+    throw said === undefined ? error : new Error(`${at.host}:${at.port} ${said}`, { cause: error });
+  }
 }
 
 export async function listenForMetrics(metrics: Metrics, at: { host: string; port: number }): Promise<Server> {

@@ -71,8 +71,11 @@ test('the demo once: ten lines from the recording, and every reading command agr
   ]) {
     assert.ok(shown.out.includes(method), `show prints ${method}`);
   }
+  assert.doesNotMatch(shown.out, /id: \S+data:/, 'what is not JSON keeps its line ends');
   const proof = await verbatim('verify', '--all', '--json', '--store', store);
   assert.equal(proof.code, 0, proof.out);
+  const nothing = await verbatim('verify', '--all', '--store', `file://${data}`);
+  assert.equal(nothing.code, 1, 'a folder without a ledger proves nothing');
   assert.equal((JSON.parse(proof.out) as { ok: boolean }).ok, true);
 });
 

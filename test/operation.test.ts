@@ -278,3 +278,50 @@ test('a store that is down: calls go on until maxUnsealedAge, then fail closed; 
     await gateway.close();
   }
 });
+
+test('a connection with a host of its own: only the host changes in a client', async () => {
+  const gateway = await startGatewayInFrontOf(upstreamUrl, {
+    connections: { own: { host: 'own.localhost', groups: ['analysts'] } },
+  });
+  try {
+    const resource = `http://own.localhost:${gateway.port}/mcp`;
+    const token = await gateway.issuer.token(resource);
+    const at = (
+      path: string,
+      headers: Record<string, string>,
+    ): Promise<{ status: number; whole(): Promise<Buffer>; headers: object }> =>
+      call(`${gateway.gateway.url}${path}`, { token, headers, body: toolCall(1) }).answer;
+    assert.equal((await at('/mcp', { host: `own.localhost:${gateway.port}` })).status, 200);
+    // Its prefix on the public host does not exist, and nor does the public host's path on its own.
+    assert.equal((await at('/own/mcp', {})).status, 404);
+    assert.equal((await at('/fixture/mcp', { host: 'own.localhost' })).status, 404);
+    assert.equal((await at('/mcp', { host: 'other.localhost' })).status, 421);
+    // A token of the public host's connection is none for this one.
+    const other = await call(`${gateway.gateway.url}/mcp`, {
+      token: gateway.token,
+      headers: { host: 'own.localhost' },
+      body: toolCall(1),
+    }).answer;
+    assert.equal(other.status, 401);
+    const expected = `resource_metadata="http://own.localhost:${gateway.port}/.well-known/oauth-protected-resource/mcp"`;
+    assert.ok(String(other.headers['www-authenticate']).includes(expected));
+  } finally {
+    await gateway.close();
+  }
+});
+
+test('a heartbeat is a leaf and a log line', async () => {
+  const gateway = await startGatewayInFrontOf(upstreamUrl, { config: { heartbeatEvery: '50ms', sealEvery: '50ms' } });
+  try {
+    while (!gateway.logged.some((line) => line.includes('"event":"heartbeat"'))) {
+      await (await fetch(`${gateway.gateway.url}/healthz`)).text();
+    }
+    const proof = await openRecordings(openStore(gateway.storeUrl)).verifyAll({
+      verifierKeys: [gateway.gateway.verifierKey],
+      now: Date.now(),
+    });
+    assert.ok((proof.ledgers[0]?.heartbeats ?? 0) > 0);
+  } finally {
+    await gateway.close();
+  }
+});

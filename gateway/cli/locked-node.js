@@ -2,9 +2,10 @@
 //
 //   node gateway/cli/locked-node.js COMMAND…   runs a shell command in which `node` is that Node
 //
-// `npm ci` leaves no node_modules/.bin/node: two of the three packages that bring a `node` are for other platforms, and
-// removing them takes the link along (npm 10 and 11; `npm install` keeps it). So nothing here relies on that link.
+// Two of the three packages that bring a `node` are for other platforms, and npm 10 takes node_modules/.bin/node away with
+// them. So nothing here relies on that link.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +20,8 @@ export function lockedNode() {
   if (name === undefined) return undefined;
   try {
     const folder = dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
-    return join(folder, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+    const path = join(folder, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+    return existsSync(path) ? path : undefined;
   } catch {
     return undefined;
   }
@@ -30,7 +32,7 @@ export function wantedWords() {
   const how =
     process.platform === 'darwin'
       ? 'On macOS install it (https://nodejs.org/en/download), then try again.'
-      : 'Run npm ci without --omit=optional, which installs it in this folder, or install it, then try again.';
+      : 'npm ci installs it in this folder and has not ended well here: run it (without --omit=optional) and read what it says.';
   return `This is Node ${process.versions.node}; Node ${WANTED} or newer is needed. ${how}`;
 }
 

@@ -38,7 +38,7 @@ function causes(error: unknown): string[] {
   const words: string[] = [];
   for (let one = error; one !== undefined && words.length < 5; one = one instanceof Error ? one.cause : undefined) {
     const text = one instanceof Error ? one.message : String(one);
-    if (text !== '' && !words.includes(text)) words.push(text);
+    if (text !== '' && !words.some((said) => said.includes(text))) words.push(text);
   }
   return words;
 }

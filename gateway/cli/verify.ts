@@ -57,7 +57,6 @@ function describe(context: Context, url: string, result: Verification): string[]
   if (result.pending > 0) {
     lines.push(`${counted(result.pending, 'object')} stored and not yet under a checkpoint: not yet evidence.`);
   }
-  if (result.ledgers.length === 0 && result.ok) lines.push('There is no ledger in this store: nothing was verified.');
   for (const { code, object, words } of result.problems) {
     lines.push(`${paint('red', code)} ${escapeForTerminal(object)}: ${escapeForTerminal(words)}`);
   }

@@ -80,14 +80,15 @@ export async function refuseUnknown(
     runtime.log.error({ event: 'call_failed', code: error.code, err: error.cause ?? error }, 'A call failed.');
   }
   // Some clients take a 403 for a broken registration and begin anew: whose groups don't suffice gets an answer by id.
-  const asked = error.entry.httpAlways === true ? NOTHING_ASKED : await askedInVain(request);
+  const asked =
+    error.entry.httpAlways === true ? NOTHING_ASKED : await askedInVain(request, target.connection.limits.requestBytes);
   send(edge, error, [...target.cors, ...challengeFor(error, inForce, target)], asked);
 }
 
-async function askedInVain(request: IncomingMessage): Promise<Asked> {
+async function askedInVain(request: IncomingMessage, most: number): Promise<Asked> {
   if (request.method !== 'POST') return NOTHING_ASKED;
   try {
-    const body = await readBody(request, MOST_READ_IN_VAIN, AbortSignal.timeout(5000));
+    const body = await readBody(request, most, AbortSignal.timeout(5000));
     return askedOf(readPost(request, body));
   } catch {
     return NOTHING_ASKED;

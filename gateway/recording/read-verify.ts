@@ -74,6 +74,13 @@ export async function verifyStore(store: Store, options: VerifyOptions): Promise
   const judged = await judgeUncovered(store, uncovered, { index, waiting, newest });
   problems.push(...judged.problems);
   problems.push(...(await verifyDigests(store, strands.digests, listed.digests)));
+  if (ledgers.length === 0 && opened.ledgers.size === 0) {
+    problems.push({
+      code: 'ledger_missing',
+      object: store.url,
+      words: 'There is no ledger here, so nothing is proved. Is this the store?',
+    });
+  }
   const broken = new Set(problems.map(({ object }) => object));
   return {
     ok: problems.length === 0,

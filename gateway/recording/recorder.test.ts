@@ -97,7 +97,11 @@ async function play(recorder: TestRecorder, acknowledged: Map<string, string[]>)
 
 async function assertWhole(acknowledged: ReadonlyMap<string, readonly string[]>): Promise<void> {
   const { verification, sessions } = await readBack(store);
-  assert.deepEqual(verification.problems, []);
+  // A process that died before anything was stored left no ledger, which is no proof and no loss.
+  const problems = verification.problems.filter(
+    ({ object }) => object !== store.url || verification.ledgers.length > 0,
+  );
+  assert.deepEqual(problems, []);
   assert.equal(verification.pending, 0);
   for (const frames of sessions.values()) assertContiguous(frames);
   for (const [session, expected] of acknowledged) {
@@ -265,7 +269,7 @@ test('the store is down: frames wait on the disk, not in memory, and all of them
   // An orderly stop with the store down is still an orderly stop.
   await recorder.stop();
   recorder = await openTestRecorder({ folder, store: flaky });
-  assert.equal(recorder.crash, undefined);
+  assert.deepEqual(recorder.gaps, []);
   storing.on();
   await recorder.seal();
   await recorder.stop();
@@ -284,14 +288,14 @@ test('a crash leaves an unknown end and a gap from the newest frame on; an order
   assert.ok(last > strand.state.summary.started);
   await recorder.kill();
   recorder = await openTestRecorder({ folder, store });
-  assert.equal(recorder.crash?.last, last);
+  assert.equal(recorder.gaps[0]?.from, last);
   await recorder.strand('a')?.commit(requestFrame('y'));
   await recorder.seal();
   await recorder.kill();
   recorder = await openTestRecorder({ folder, store });
   await recorder.stop();
   recorder = await openTestRecorder({ folder, store });
-  assert.equal(recorder.crash, undefined);
+  assert.deepEqual(recorder.gaps, []);
   const open = recorder.strand('a');
   assert.ok(open);
   await recorder.end(open, 'idle');
@@ -332,7 +336,7 @@ test('a crash after an orderly stop and a start is seen as one', async () => {
   await recorder.seal();
   await recorder.kill();
   recorder = await openTestRecorder({ folder, store });
-  assert.ok(recorder.crash);
+  assert.ok(recorder.gaps.length > 0);
   await recorder.stop();
   assert.deepEqual(marks((await readBack(store)).sessions.get('a')), ['session.start', 'one', 'gap']);
 });

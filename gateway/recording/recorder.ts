@@ -29,8 +29,8 @@ export interface Recorder {
   /** Seals everything that is durable by now. */
   seal(): Promise<void>;
   heartbeat(): Promise<void>;
-  /** Set where the last stop was a crash. */
-  readonly crash: { readonly last: string } | undefined;
+  /** The gap frames that this start wrote, since the last stop was a crash. */
+  readonly gaps: readonly { readonly session: string; readonly from: string; readonly to: string }[];
   stop(): Promise<void>;
 }
 
@@ -89,14 +89,14 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
 
   for (const state of recovered.strands) adopt(state);
   await writeAhead.writeState(running);
-  await closeWhatIsOpen([...strands.values()], recovered.crash, isoMicros(clock.micros()));
+  const gaps = await closeWhatIsOpen([...strands.values()], recovered.crash, isoMicros(clock.micros()));
   if (strands.size > 0 || recovered.unfinished !== undefined) sealer.notice(false);
 
   return {
     ledger,
     verifierKey: options.signer.verifierKey,
     journal,
-    crash: recovered.crash,
+    gaps,
     strands: () => strands.values(),
     strand: (session) => strands.get(session),
     async begin(session, start) {
@@ -135,18 +135,25 @@ export function newSystemSession(): string {
  * After a crash: an exchange that has no end gets one, `unknown`, since its answer may or may not have come; and a gap
  * says from when to when this disk had nobody. A system strand belongs to one process: it ends here.
  */
-async function closeWhatIsOpen(strands: Strand[], crash: { last: string } | undefined, now: string): Promise<void> {
+async function closeWhatIsOpen(
+  strands: Strand[],
+  crash: { last: string } | undefined,
+  now: string,
+): Promise<Recorder['gaps']> {
   const commits: Promise<void>[] = [];
+  const gaps: Recorder['gaps'][number][] = [];
   for (const strand of strands) {
     if (strand.state.endedAt !== undefined) continue;
     commits.push(...endOpen(strand));
     if (crash !== undefined) {
       const reason = 'The gateway stopped without an orderly end; what it had acknowledged is here.';
       commits.push(strand.commit({ type: 'gap', gap: { reason, from: crash.last, to: now } }));
+      gaps.push({ session: strand.session, from: crash.last, to: now });
     }
     if (strand.session.startsWith('sys_')) commits.push(strand.commit({ type: 'strand.end', reason: 'restart' }));
   }
   await Promise.all(commits);
+  return gaps;
 }
 
 /** An exchange whose end could not be recorded (its commit was refused) gets one before its strand ends. */
