@@ -127,6 +127,9 @@ test('SDK 1 talks to server-everything through the gateway', { timeout: 20_000 }
     assert.equal(text, 'Long running operation completed. Duration: 0.4 seconds, Steps: 4.');
     assert.deepEqual(progress, [1, 2, 3, 4]);
   });
+  await t.test('answers roots/list', async () => {
+    assert.match(await client.callTool('get-roots-list', {}), /file:\/\/\/workspace/);
+  });
   await t.test('answers sampling', async () => {
     const text = await client.callTool('trigger-sampling-request', { prompt: 'The capital of France?', maxTokens: 10 });
     assert.match(text, new RegExp(modelSays));

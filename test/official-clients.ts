@@ -5,6 +5,7 @@ import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import {
   CreateMessageRequestSchema,
   ElicitRequestSchema,
+  ListRootsRequestSchema,
   ResourceUpdatedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js';
 
@@ -58,10 +59,13 @@ const texts = (content: unknown) =>
   (content as { type: string; text?: string }[]).map(({ text }) => text ?? '').join('\n');
 
 /** SDK 1.32: the revisions up to 2025-11-25. */
+const listRoots = () => ({ roots: [{ uri: 'file:///workspace' }] });
+
 export const connectSdk1: ConnectClient = async (url, token) => {
   const client = new Client1(info, { capabilities });
   client.setRequestHandler(CreateMessageRequestSchema, sample);
   client.setRequestHandler(ElicitRequestSchema, elicit);
+  client.setRequestHandler(ListRootsRequestSchema, listRoots);
   const transport = new Transport1(new URL(url), { requestInit: requestInit(token) });
   // The SDK is not typed for exactOptionalPropertyTypes: its own transport is not its Transport.
   await client.connect(transport as Transport);
@@ -96,7 +100,7 @@ export function connectSdk2(mode: 'legacy' | 'auto' | { pin: string }): ConnectC
     const client = new Client2(info, { capabilities, versionNegotiation: { mode } });
     client.setRequestHandler('sampling/createMessage', sample);
     client.setRequestHandler('elicitation/create', elicit);
-    client.setRequestHandler('roots/list', () => ({ roots: [{ uri: 'file:///workspace' }] }));
+    client.setRequestHandler('roots/list', listRoots);
     const transport = new Transport2(new URL(url), { requestInit: requestInit(token) });
     await client.connect(transport);
     const modern = client.getProtocolEra() === 'modern';
