@@ -59,6 +59,11 @@ test('the demo once: ten lines from the recording, and every reading command agr
   );
   const session = listed[0]?.session ?? '';
   assert.ok(told.out.includes(session));
+  const [{ client }] = listed as unknown as [{ client: object }];
+  assert.deepEqual(
+    { ...client, address: '' },
+    { id: 'verbatim-cli', address: '', name: 'verbatim-demo', version: '1.0.0' },
+  );
   const shown = await verbatim('show', session, '--store', store);
   for (const method of [
     'initialize',

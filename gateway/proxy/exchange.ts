@@ -12,6 +12,7 @@ import { uuidv7 } from 'uuidv7';
 import { GatewayError } from '../errors.ts';
 import type { Principal } from '../identity/principal.ts';
 import { bearerOf } from '../identity/token.ts';
+import { clientInfoOf } from '../mcp/client-info.ts';
 import { decide } from '../policy/decide.ts';
 import type { RequestMessage } from '../recording/frame.ts';
 import { sealMcpSessionId, unsealMcpSessionId } from '../sessions/mcp-session-id.ts';
@@ -74,6 +75,7 @@ export async function handleCall(
   let call: Call | undefined;
   try {
     call = await readCall({ runtime, inForce, target, request, edge, session, tap, started }, place);
+    noteClient(call);
     await recordRequest(call);
     const refused = call.read.refused;
     if (refused !== undefined) await answer(call, refused);
@@ -178,6 +180,16 @@ function responseIdsOf(read: ReadRequest): (string | number)[] {
 /** What was not forwarded may be tried again: its responses are awaited as before. */
 function awaitAgain({ session, read, mcpSession }: Call): void {
   for (const id of responseIdsOf(read)) session.awaited.add(mcpSession, id);
+}
+
+/** What the client calls itself is known with its first message: an event, once and when it changes. */
+function noteClient({ session, read }: Call): void {
+  const client = clientInfoOf(read.messages);
+  if (client === undefined) return;
+  const said = `${client.name} ${client.version ?? ''}`;
+  if (session.client === said) return;
+  session.client = said;
+  session.strand.append({ type: 'event', event: { name: 'client', client } });
 }
 
 /** RECORD. Resolves when the request's frames are durable; nothing is forwarded or answered before. */

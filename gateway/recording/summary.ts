@@ -87,6 +87,9 @@ export function foldFrame(summary: StrandSummary, frame: Frame): void {
         if (message.isError === true) summary.toolErrors++;
       }
       break;
+    case 'event':
+      if (frame.event.name === 'client') summary.client = { ...summary.client, ...(frame.event.client as object) };
+      break;
     case 'gap':
       summary.gaps++;
       break;

@@ -30,6 +30,8 @@ export interface Session {
   readonly opened: number;
   lastUsed: number;
   expires: number;
+  /** What the client last called itself. */
+  client?: string;
   /** Why it ends; set once, and from then on no call enters. */
   ended?: string;
 }
