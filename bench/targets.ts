@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { access, constants, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { stringify } from 'yaml';
-import { configurationFor } from '../test/gateway-under-test.ts';
+import { configurationFor, freePort } from '../test/gateway-under-test.ts';
 import { startIssuer } from '../test/issuer.ts';
 import { path } from './call.ts';
 import { startChild } from './child.ts';
@@ -41,7 +41,7 @@ export async function startProgram(file: URL, ...args: string[]) {
 export async function startGatewayTarget(upstream: string): Promise<Target> {
   const folder = await mkdtemp(join(tmpdir(), 'verbatim-bench-'));
   const issuer = await startIssuer();
-  const port = await findFreePort();
+  const port = await freePort();
   const file = join(folder, 'verbatim.yaml');
   const at = { folder, issuer, port, origin: upstream, pathname: path };
   await writeFile(file, stringify(configurationFor(at, { config: { sealEvery: '1s' } })));
@@ -86,15 +86,6 @@ async function findOnPath(command: string): Promise<string> {
     if (found) return file;
   }
   throw new TargetUnavailable(`${command} is not on PATH`);
-}
-
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address ? address.port : 0;
 }
 
 /** One worker, keep-alive on both sides and no logs: what an operator would tune it to for this task. */
@@ -142,7 +133,7 @@ async function waitForListener(port: number): Promise<void> {
 export async function startNginxTarget(upstream: string): Promise<Target> {
   const command = await findOnPath('nginx');
   const folder = await mkdtemp(join(tmpdir(), 'verbatim-nginx-'));
-  const port = await findFreePort();
+  const port = await freePort();
   const file = join(folder, 'nginx.conf');
   await writeFile(file, nginxConfiguration(folder, port, upstream));
   const child = await startChild(command, ['-p', folder, '-e', 'stderr', '-c', file]);

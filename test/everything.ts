@@ -1,23 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address ? address.port : 0;
-}
+import { freePort } from './gateway-under-test.ts';
 
 /** Starts `@modelcontextprotocol/server-everything`, the project's sample server on SDK 1, as its own process. */
 export async function startEverything(): Promise<{ url: string; close(): Promise<void> }> {
   const entry = fileURLToPath(import.meta.resolve('@modelcontextprotocol/server-everything/dist/index.js'));
   // It can't say which port it got, so it is told one; between finding and using it another process could take it.
-  const port = await findFreePort();
+  const port = await freePort();
   const child = spawn(process.execPath, [entry, 'streamableHttp'], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, PORT: String(port) },

@@ -2,7 +2,7 @@
  * Reading JSON text without decoding it. A recording is shown in its own words: number spelling, key order, duplicate
  * keys and escapes stay as they were sent, which parsing and printing again would lose.
  *
- * Nothing here validates. On text that is not JSON the functions return `undefined` or fewer parts, never throw.
+ * `indentJson` alone validates. On text that is not JSON the others return `undefined` or fewer parts; none throws.
  */
 
 interface Token {
@@ -89,8 +89,9 @@ function decode(string: string): string {
   }
 }
 
-/** The text with one value a line, every token as it was; `undefined` where it is not JSON at all. */
+/** The text with one value a line, every token as it was; `undefined` where it is not JSON: blanks may matter there. */
 export function indentJson(text: string, step = '  '): string | undefined {
+  if (!isJson(text)) return undefined;
   const out: string[] = [];
   let depth = 0;
   let previous: Token['kind'] | undefined;
@@ -111,4 +112,13 @@ export function indentJson(text: string, step = '  '): string | undefined {
     previous = kind;
   }
   return next.value && depth === 0 && previous !== undefined ? out.join('') : undefined;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -148,9 +148,7 @@ export function createTranscript(terminal: Terminal, options: { session: string;
   /** Indented, escaped and cut, with the way to see it whole. */
   function value(text: string): string[] {
     if (text === '') return [];
-    const all = escapeForTerminal((isJson(text) ? indentJson(text) : undefined) ?? text, { keepNewlines: true }).split(
-      '\n',
-    );
+    const all = escapeForTerminal(indentJson(text) ?? text, { keepNewlines: true }).split('\n');
     if (options.full) return all.map((line) => `    ${line}`);
     const kept = all.slice(0, MOST_LINES);
     const shown = kept.map((line) => `    ${cut(line, MOST_POINTS)}`);
@@ -201,14 +199,4 @@ function eventData(text: string): string {
     .filter((line) => line.startsWith('data:'))
     .map((line) => line.slice(line[5] === ' ' ? 6 : 5))
     .join('\n');
-}
-
-/** Text that is not JSON stays as it was: what looks like tokens with blanks between them may be anything. */
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

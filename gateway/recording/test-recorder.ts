@@ -1,5 +1,5 @@
 /** A real recorder on a folder of its own, for tests: real journal, real write-ahead, a store in memory. */
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync } from 'node:crypto';
 import { createClock } from '../clock.ts';
 import { createLocalSigner, type Signer } from '../ledger/signer.ts';
 import { createMemoryStore } from '../store/memory.ts';
@@ -11,6 +11,7 @@ import { configurationName, policyName } from './objects.ts';
 import { openRecordings } from './read.ts';
 import type { Verification } from './read-verify.ts';
 import { openRecorder, type Recorder } from './recorder.ts';
+import { sha256 } from './round.ts';
 import type { Strand } from './strand.ts';
 import { createWriteAhead } from './write-ahead.ts';
 
@@ -25,10 +26,6 @@ export const SIGNER: Signer = createLocalSigner(
 
 const CONFIGURATION = Buffer.from('{"connections":{}}');
 const POLICY = Buffer.from('{"rules":[]}');
-
-function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
-}
 
 export const START: SessionStart['start'] = {
   connection: 'orders',
