@@ -45,7 +45,14 @@ async function openStrand(limits: Limits = {}): Promise<{ journal: Journal; stra
   const journal = await openJournal(limits);
   const at = '2026-11-22T18:00:00.000000Z';
   const state = newStrandState({ session: 's', ledger: LEDGER, day: '2026-11-22', start: START, at });
-  const strand = createStrand(state, { journal, clock: createClock(), ledger: LEDGER, onAppend: () => {} });
+  const strand = createStrand(state, {
+    journal,
+    clock: createClock(),
+    ledger: LEDGER,
+    onAppend: () => {},
+    wait: { limit: 0, waiting: new Set(), seal() {} },
+    memory: { left: 0 },
+  });
   await strand.commit({ type: 'session.start', start: START });
   return { journal, strand };
 }

@@ -262,7 +262,7 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
 }
 
 /** Calls back. What the callback throws changes nothing of what is durable, nor what others are told: it surfaces alone. */
-function apart(callback: () => void): void {
+export function apart(callback: () => void): void {
   try {
     callback();
   } catch (error) {

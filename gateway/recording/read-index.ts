@@ -1,7 +1,7 @@
 /** What the ledgers say is there: per strand its segments and its summary. It grows as checkpoints come. */
 import type { Manifest, SegmentManifest, UnknownManifest } from '../ledger/manifest.ts';
 import type { Store } from '../store/store.ts';
-import { createLedgerCursor, type LedgerCursor, listLedgers } from './read-ledger.ts';
+import { type Batch, createLedgerCursor, type LedgerCursor, listLedgers } from './read-ledger.ts';
 import { readSegmentName, readSummaryName, type StrandName } from './read-name.ts';
 import type { Problem } from './read-problem.ts';
 
@@ -73,19 +73,33 @@ export function createIndex(): LedgerIndex {
   };
 }
 
-/** An index of the whole store that a refresh brings up to the newest checkpoint of every ledger. */
-export function createStoreIndex(store: Store): { index: LedgerIndex; refresh(): Promise<readonly Problem[]> } {
+/**
+ * An index of the whole store that a refresh brings up to the newest checkpoint of every ledger. With `uncovered` it goes
+ * on to what stored entries name behind that, once: such a reader looks at a store that nobody writes any more.
+ */
+export function createStoreIndex(
+  store: Store,
+  { uncovered = false }: { uncovered?: boolean } = {},
+): { index: LedgerIndex; refresh(): Promise<readonly Problem[]> } {
   const index = createIndex();
   const cursors = new Map<string, LedgerCursor>();
   const problems: Problem[] = [];
 
+  const atEnd = new Set<string>();
+
   async function advance(cursor: LedgerCursor): Promise<void> {
-    for (let batch = await cursor.next(); batch !== undefined; batch = await cursor.next()) {
-      problems.push(...batch.problems);
-      for (const { manifest, entries } of batch.manifests) {
-        const problem = index.add(manifest, cursor.ledger, entries);
-        if (problem !== undefined) problems.push(problem);
-      }
+    if (atEnd.has(cursor.ledger)) return;
+    for (let batch = await cursor.next(); batch !== undefined; batch = await cursor.next()) add(cursor, batch);
+    if (!uncovered) return;
+    add(cursor, await cursor.rest());
+    atEnd.add(cursor.ledger);
+  }
+
+  function add({ ledger }: LedgerCursor, batch: Pick<Batch, 'manifests' | 'problems'>): void {
+    problems.push(...batch.problems);
+    for (const { manifest, entries } of batch.manifests) {
+      const problem = index.add(manifest, ledger, entries);
+      if (problem !== undefined) problems.push(problem);
     }
   }
 

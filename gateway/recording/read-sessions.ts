@@ -17,6 +17,8 @@ export interface SessionFilter {
   /** E-mail (in any case) or subject. */
   readonly user?: string;
   readonly connection?: string;
+  /** Version of the upstream credential that acted for the session, as recordings name it; its beginning suffices. */
+  readonly credential?: string;
   /** Only sessions with a denied message. */
   readonly denied?: boolean;
   /** Only sessions that have not ended; `false`: only those that have. */
@@ -31,6 +33,8 @@ export interface SessionInfo {
   readonly connection: string;
   readonly principal?: RecordedPrincipal;
   readonly client?: NonNullable<StrandSummary['client']>;
+  /** Versions of the upstream credential that acted for it. */
+  readonly credentials?: readonly string[];
   readonly started: string;
   readonly ended?: string;
   readonly reason?: string;
@@ -170,6 +174,7 @@ function joinStrands(reports: readonly StrandReport[]): SessionInfo {
   );
   const principal = summaries.find((summary) => summary.principal !== undefined)?.principal;
   const client = summaries.find((summary) => summary.client !== undefined)?.client;
+  const credentials = [...new Set(summaries.flatMap((summary) => summary.credentials ?? []))];
   const methods = addUp(summaries.map((summary) => summary.methods));
   return {
     session: first.session,
@@ -177,6 +182,7 @@ function joinStrands(reports: readonly StrandReport[]): SessionInfo {
     connection: first.connection,
     ...(principal === undefined ? {} : { principal }),
     ...(client === undefined ? {} : { client }),
+    ...(credentials.length === 0 ? {} : { credentials }),
     started: first.started,
     ...(live || ended.ended === undefined ? {} : { ended: ended.ended }),
     ...(live || ended.reason === undefined ? {} : { reason: ended.reason }),
@@ -212,6 +218,8 @@ function matches(info: SessionInfo, filter: SessionFilter): boolean {
   if (filter.connection !== undefined && info.connection !== filter.connection) return false;
   if (filter.denied === true && info.denied === 0) return false;
   if (filter.live !== undefined && (info.state === 'live') !== filter.live) return false;
+  const { credential } = filter;
+  if (credential !== undefined && !info.credentials?.some((version) => version.startsWith(credential))) return false;
   if (filter.user === undefined) return true;
   const { email, subject } = info.principal ?? {};
   return subject === filter.user || email?.toLowerCase() === filter.user.toLowerCase();

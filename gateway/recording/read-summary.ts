@@ -14,6 +14,7 @@ const summary = z.looseObject({
   connection: z.string(),
   principal: readers.principal.optional(),
   client: readers.client.optional(),
+  credentials: z.array(z.string()).optional(),
   started: z.iso.datetime(),
   ended: z.iso.datetime().optional(),
   reason: z.string().optional(),

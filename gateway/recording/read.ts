@@ -31,9 +31,16 @@ export interface Recordings {
 
 const MOST_FOUND = 20;
 
-/** `audit` holds the openings of ledgers; without it, `verifyAll` needs keys. */
-export function openRecordings(store: Store, { audit }: { audit?: Store } = {}): Recordings {
-  const { index, refresh } = createStoreIndex(store);
+/**
+ * `audit` holds the openings of ledgers; without it, `verifyAll` needs keys. `uncovered` also reads what is stored and
+ * under no checkpoint yet, as it is now: what a lost disk left behind. It is checked against its manifests, which nobody
+ * has signed.
+ */
+export function openRecordings(
+  store: Store,
+  { audit, uncovered = false }: { audit?: Store; uncovered?: boolean } = {},
+): Recordings {
+  const { index, refresh } = createStoreIndex(store, { uncovered });
   return {
     async *sessions(filter = {}) {
       await refresh();

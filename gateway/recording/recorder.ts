@@ -7,6 +7,7 @@ import { type Clock, dayOf, isoMicros } from '../clock.ts';
 import { makeFolder } from '../durable-file.ts';
 import type { Signer } from '../ledger/signer.ts';
 import type { Store } from '../store/store.ts';
+import type { StoreWait } from './bucket-strand.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
 import type { SessionStart } from './frame.ts';
 import { createJournal, type Journal } from './journal.ts';
@@ -44,11 +45,18 @@ export interface RecorderOptions {
   readonly clock: Clock;
   /** Milliseconds. */
   readonly sealEvery: number;
+  /** Milliseconds that a frame of a `bucket` strand waits for the store before it fails; 30 s where absent. */
+  readonly storeWithin?: number;
+  /** Bytes of `memory` strands that may wait for the journal; 64 MiB where absent. What comes beyond it is lost. */
+  readonly memoryLimit?: number;
   readonly events: SealerEvents;
   readonly fileSystem?: FileSystem;
   readonly writeAhead?: WriteAhead;
   readonly journalLimits?: { readonly fileLimit?: number; readonly recordLimit?: number };
 }
+
+const STORE_WITHIN_MS = 30_000;
+const MEMORY_LIMIT = 64 * 1024 * 1024;
 
 export async function openRecorder(options: RecorderOptions): Promise<Recorder> {
   const { clock, ledger } = options;
@@ -66,6 +74,12 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     ...(options.journalLimits ?? {}),
   });
   const strands = new Map<string, Strand>();
+  const wait: StoreWait = {
+    limit: options.storeWithin ?? STORE_WITHIN_MS,
+    waiting: new Set(),
+    seal: () => sealer.hurry(),
+  };
+  const memory = { left: options.memoryLimit ?? MEMORY_LIMIT };
   // This start is not an orderly stop any more; a crash from here on must be seen as one.
   const { stopped: _, ...running } = recovered.state;
   const sealer = createSealer({
@@ -78,11 +92,15 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     signer: options.signer,
     sealEvery: options.sealEvery,
     events: options.events,
+    isAwaited: () => wait.waiting.size > 0,
+    stored() {
+      for (const strand of [...wait.waiting]) strand.stored();
+    },
     ...(recovered.unfinished === undefined ? {} : { unfinished: recovered.unfinished }),
   });
 
   function adopt(state: StrandState): Strand {
-    const strand = createStrand(state, { journal, clock, ledger, onAppend: sealer.notice });
+    const strand = createStrand(state, { journal, clock, ledger, onAppend: sealer.notice, wait, memory });
     strands.set(state.session, strand);
     return strand;
   }
@@ -113,7 +131,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
       return strand;
     },
     async end(strand, reason) {
-      await Promise.all([...endOpen(strand), strand.commit({ type: 'strand.end', reason })]);
+      await Promise.all([...endOpen(strand), strand.note({ type: 'strand.end', reason })]);
     },
     seal: sealer.seal,
     heartbeat: sealer.heartbeat,
@@ -121,6 +139,8 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
       try {
         await sealer.stop();
       } finally {
+        // Strands that have ended are not in the map any more, and may wait all the same.
+        for (const open of [...wait.waiting, ...strands.values()]) open.close();
         await journal.close();
       }
     },
@@ -147,10 +167,10 @@ async function closeWhatIsOpen(
     commits.push(...endOpen(strand));
     if (crash !== undefined) {
       const reason = 'The gateway stopped without an orderly end; what it had acknowledged is here.';
-      commits.push(strand.commit({ type: 'gap', gap: { reason, from: crash.last, to: now } }));
+      commits.push(strand.note({ type: 'gap', gap: { reason, from: crash.last, to: now } }));
       gaps.push({ session: strand.session, from: crash.last, to: now });
     }
-    if (strand.session.startsWith('sys_')) commits.push(strand.commit({ type: 'strand.end', reason: 'restart' }));
+    if (strand.session.startsWith('sys_')) commits.push(strand.note({ type: 'strand.end', reason: 'restart' }));
   }
   await Promise.all(commits);
   return gaps;
@@ -159,7 +179,7 @@ async function closeWhatIsOpen(
 /** An exchange whose end could not be recorded (its commit was refused) gets one before its strand ends. */
 function endOpen(strand: Strand): Promise<void>[] {
   return strand.state.open.map((exchange) =>
-    strand.commit({
+    strand.note({
       type: 'end',
       exchange,
       outcome: { result: 'unknown', fate: 'outcome_withheld', messages: [] },

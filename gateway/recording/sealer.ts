@@ -37,6 +37,8 @@ export interface Sealer {
   notice(quiet: boolean): void;
   /** Seal at once; resolves when everything durable by now is under a stored checkpoint, or the attempt failed. */
   seal(): Promise<void>;
+  /** A frame waits for the store: seal at once, but not over and over where the store or the signer is down. */
+  hurry(): void;
   heartbeat(): Promise<void>;
   /** Seals what it can and writes that the stop was orderly. */
   stop(): Promise<void>;
@@ -54,10 +56,16 @@ export interface SealerDeps {
   /** A round that was written and not finished before the last stop. */
   readonly unfinished?: Round;
   readonly events: SealerEvents;
+  /** Whether anybody waits until a round is stored. */
+  isAwaited(): boolean;
+  /** A round is stored: everything up to its strands' `sealedThrough`. */
+  stored(): void;
 }
 
 const QUIET_MS = 60_000;
 const MOST_BACKOFF_MS = 30_000;
+/** The same while calls wait for the store. */
+const AWAITED_BACKOFF_MS = 500;
 const PARALLEL = 16;
 
 /** The round is stored, its checkpoint is not signed. */
@@ -80,6 +88,10 @@ export function createSealer(deps: SealerDeps): Sealer {
   let beaten: { clockOffset: number } | undefined;
   let stopping = false;
   let storedObjects = 0;
+  /** Somebody asked for a checkpoint, not only for the store. */
+  let asked = false;
+  let signerDown = false;
+  let storeDown = false;
 
   function schedule(afterMs: number): void {
     const at = performance.now() + afterMs;
@@ -94,6 +106,11 @@ export function createSealer(deps: SealerDeps): Sealer {
 
   /** Coalesces: callers that come while a round runs share the next one. */
   function seal(): Promise<void> {
+    asked = true;
+    return sealNext();
+  }
+
+  function sealNext(): Promise<void> {
     queued ??= chain.then(async () => {
       queued = undefined;
       await sealOnce();
@@ -104,20 +121,29 @@ export function createSealer(deps: SealerDeps): Sealer {
 
   async function sealOnce(): Promise<void> {
     const goal = journal.end();
+    // A signer that is down is tried again in its own time, not with each frame that waits for the store.
+    const signing = asked || !signerDown;
+    asked = false;
     try {
       if (unfinished === undefined && (await waitingNote()) !== undefined) await storeCheckpoint();
       // While the signer is down segments and entries go on, and one later checkpoint covers them all.
       let unsigned: SignerDownError | undefined;
       for (let more = true; more; ) {
         more = (await round()) && (beat || isAfter(goal, state.sealed));
-        if (!isCovered() && unsigned === undefined) unsigned = await tryCheckpoint();
+        if (signing && !isCovered() && unsigned === undefined) unsigned = await tryCheckpoint();
       }
+      storeDown = false;
       if (unsigned !== undefined) throw unsigned;
+      if (!isCovered()) return;
+      signerDown = false;
       failures = 0;
     } catch (error) {
       failures++;
+      signerDown = error instanceof SignerDownError;
+      storeDown = !signerDown;
       events.failed(error instanceof Error ? error : new Error(String(error)));
-      schedule(Math.min(MOST_BACKOFF_MS, 250 * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2));
+      const most = storeDown && deps.isAwaited() ? AWAITED_BACKOFF_MS : MOST_BACKOFF_MS;
+      schedule(Math.min(most, 250 * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2));
     }
   }
 
@@ -198,6 +224,7 @@ export function createSealer(deps: SealerDeps): Sealer {
     behind = true;
     unfinished = undefined;
     storedObjects += written.objects.length;
+    deps.stored();
     if (beaten !== undefined) events.heartbeat({ ledger: state.ledger, ...beaten });
     beaten = undefined;
   }
@@ -252,6 +279,12 @@ export function createSealer(deps: SealerDeps): Sealer {
   return {
     notice: (quiet) => schedule(quiet ? QUIET_MS : deps.sealEvery * 0.8),
     seal,
+    hurry() {
+      // What comes once the stop has begun is for its own rounds: none may run beside the state that it writes last.
+      if (stopping) return;
+      if (storeDown) schedule(AWAITED_BACKOFF_MS);
+      else void sealNext();
+    },
     async heartbeat() {
       beat = true;
       await seal();

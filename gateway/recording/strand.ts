@@ -3,8 +3,11 @@
  * into its summary. Numbers that a failed commit refused are given again.
  */
 import { type Clock, isoMicros } from '../clock.ts';
+import type { Acceptance, Durability, Settle, Write } from './acceptance.ts';
+import { createBucketAcceptance, type StoreWait } from './bucket-strand.ts';
 import { FORMAT_VERSION, type Frame, type FrameBody, type SessionStart } from './frame.ts';
 import type { Journal } from './journal.ts';
+import { createMemoryAcceptance, type MemoryBudget } from './memory-strand.ts';
 import { emptySummary, foldFrame, type StrandSummary } from './summary.ts';
 
 /** A strand as the write-ahead state keeps it. */
@@ -13,6 +16,8 @@ export interface StrandState {
   readonly connection: string;
   /** Day of the session's start, UTC: the partition of all its segments. */
   readonly day: string;
+  /** When its frames settle, fixed by its start; `disk` where absent, in what older versions wrote. */
+  readonly durability?: Durability;
   /** Number of the next segment. */
   nextSegment: number;
   /** `seq` up to which frames are in stored or write-ahead segments; -1 before the first. */
@@ -35,12 +40,29 @@ export interface Strand {
   readonly session: string;
   readonly connection: string;
   readonly state: StrandState;
-  /** Queues a frame. `settle` is called when it is durable, or with the error that refused it. */
-  append(body: FrameBody, settle?: (error?: Error) => void): void;
+  /**
+   * Queues a frame. `settle` is called when it is durable, or with the error that refused it; frames of exchanges settle
+   * in the order in which they were queued. What durable means is the strand's durability: its journal's commit has
+   * returned (`disk`), the segment that holds it is stored (`bucket`), it was accepted (`memory`).
+   */
+  append(body: FrameBody, settle?: Settle): void;
   /** Called when everything queued so far is durable (or refused), without a frame of its own. */
-  barrier(settle: (error?: Error) => void): void;
+  barrier(settle: Settle): void;
   /** Queues a frame; resolves when it is durable. */
   commit(body: FrameBody): Promise<void>;
+  /** Queues a frame that no byte waits for; resolves when it is in the journal, whatever the durability. */
+  note(body: FrameBody): Promise<void>;
+  /** The recorder stops: what still waits for the store fails, what memory lost is told. */
+  close(): void;
+}
+
+export interface StrandDeps {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly ledger: string;
+  readonly onAppend: (quiet: boolean) => void;
+  readonly wait: StoreWait;
+  readonly memory: MemoryBudget;
 }
 
 export function newStrandState(frame: {
@@ -55,6 +77,7 @@ export function newStrandState(frame: {
     session: frame.session,
     connection,
     day: frame.day,
+    durability: frame.start.durability,
     nextSegment: 0,
     sealedThrough: -1,
     foldedThrough: -1,
@@ -78,10 +101,7 @@ export function foldIntoState(state: StrandState, frame: Frame): void {
 
 const NOTHING = Buffer.alloc(0);
 
-export function createStrand(
-  state: StrandState,
-  deps: { journal: Journal; clock: Clock; ledger: string; onAppend: (quiet: boolean) => void },
-): Strand {
+export function createStrand(state: StrandState, deps: StrandDeps): Strand {
   const { journal, clock } = deps;
   let next = Math.max(state.foldedThrough, state.sealedThrough) + 1;
   const prefix = `{"v":${FORMAT_VERSION},"session":"${state.session}","strand":"${state.session}.${deps.ledger}","seq":`;
@@ -91,15 +111,16 @@ export function createStrand(
   // is appended from then on, perhaps by the callback of that very refusal, is numbered anew and keeps its numbers.
   let numbering = 0;
 
-  function append(body: FrameBody, settle?: (error?: Error) => void): void {
+  const write: Write = (body, written) => {
+    const seq = next++;
+    const at = isoMicros(clock.micros());
     if (ended) {
-      settle?.(new Error(`Strand ${state.summary.strand} has ended.`));
-      return;
+      next = seq;
+      written?.(new Error(`Strand ${state.summary.strand} has ended.`), at);
+      return seq;
     }
     ended = body.type === 'strand.end';
-    const seq = next++;
     const numbered = numbering;
-    const at = isoMicros(clock.micros());
     // The common fields by hand: they are the same on every frame of the strand, and this is the hot path.
     const line = Buffer.from(`${prefix}${seq},"at":"${at}",${JSON.stringify(body).slice(1)}\n`);
     journal.append(line, (error) => {
@@ -111,8 +132,16 @@ export function createStrand(
         next = seq;
         ended = state.endedAt !== undefined;
       }
-      settle?.(error);
+      written?.(error, at);
     });
+    return seq;
+  };
+
+  const acceptance = createAcceptance(state, deps, write);
+
+  function append(body: FrameBody, settle?: Settle): void {
+    if (ended) settle?.(new Error(`Strand ${state.summary.strand} has ended.`));
+    else acceptance.append(body, settle);
   }
 
   return {
@@ -120,8 +149,25 @@ export function createStrand(
     connection: state.connection,
     state,
     append,
-    barrier: (settle) => journal.append(NOTHING, settle),
-    commit: (body) =>
-      new Promise((done, fail) => append(body, (error) => (error === undefined ? done() : fail(error)))),
+    barrier: acceptance.barrier,
+    commit: (body) => settled((settle) => append(body, settle)),
+    note: (body) => settled((settle) => acceptance.note(body, settle)),
+    close: acceptance.close,
   };
+}
+
+function createAcceptance(state: StrandState, { journal, clock, wait, memory }: StrandDeps, write: Write): Acceptance {
+  const barrier = (settle: Settle): void => journal.append(NOTHING, settle);
+  switch (state.durability ?? 'disk') {
+    case 'disk':
+      return { append: write, note: write, barrier, close() {} };
+    case 'bucket':
+      return createBucketAcceptance({ write, barrier, sealedThrough: () => state.sealedThrough, wait });
+    case 'memory':
+      return createMemoryAcceptance({ write, clock, budget: memory });
+  }
+}
+
+function settled(queue: (settle: Settle) => void): Promise<void> {
+  return new Promise((done, fail) => queue((error) => (error === undefined ? done() : fail(error))));
 }

@@ -9,6 +9,8 @@ export interface StrandSummary {
   connection: string;
   principal?: RecordedPrincipal;
   client?: { id?: string; name?: string; version?: string; address?: string };
+  /** Versions of the upstream credential that acted for the session, in order. */
+  credentials?: string[];
   started: string;
   ended?: string;
   reason?: string;
@@ -68,6 +70,7 @@ export function foldFrame(summary: StrandSummary, frame: Frame): void {
     case 'session.start':
       if (frame.start.principal !== undefined) summary.principal = frame.start.principal;
       if (frame.start.client !== undefined) summary.client = frame.start.client;
+      if (frame.start.credential !== undefined) noteCredential(summary, frame.start.credential);
       break;
     case 'request':
       summary.exchanges++;
@@ -89,6 +92,7 @@ export function foldFrame(summary: StrandSummary, frame: Frame): void {
       break;
     case 'event':
       if (frame.event.name === 'client') summary.client = { ...summary.client, ...(frame.event.client as object) };
+      if (frame.event.name === 'credential') noteCredential(summary, String(frame.event.credential));
       break;
     case 'gap':
       summary.gaps++;
@@ -98,6 +102,11 @@ export function foldFrame(summary: StrandSummary, frame: Frame): void {
       summary.reason = frame.reason;
       break;
   }
+}
+
+function noteCredential(summary: StrandSummary, version: string): void {
+  summary.credentials ??= [];
+  if (!summary.credentials.includes(version)) summary.credentials.push(version);
 }
 
 function count(names: Record<string, number>, name: string): void {

@@ -68,6 +68,8 @@ export async function openTestRecorder(options: {
   fileSystem?: FileSystem;
   dying?: Dying;
   fileLimit?: number;
+  storeWithin?: number;
+  memoryLimit?: number;
   /** No round can be written: everything stays in the journal. */
   unsealed?: true;
 }): Promise<TestRecorder> {
@@ -93,6 +95,8 @@ export async function openTestRecorder(options: {
     fileSystem: dying.fileSystem(fileSystem),
     writeAhead: dying.writeAhead(writeAhead),
     ...(fileLimit === undefined ? {} : { journalLimits: { fileLimit } }),
+    ...(options.storeWithin === undefined ? {} : { storeWithin: options.storeWithin }),
+    ...(options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit }),
   });
   const under: TestRecorder = {
     ...recorder,

@@ -59,7 +59,14 @@ const stateSchema = z.looseObject({
   nextCheckpoint: z.int(),
   frontier: z.object({ size: z.int(), hashes: z.array(z.string()) }),
   checkpointed: z.int(),
-  strands: z.array(z.looseObject({ session: z.string(), sealedThrough: z.int(), foldedThrough: z.int() })),
+  strands: z.array(
+    z.looseObject({
+      session: z.string(),
+      durability: z.enum(['disk', 'bucket', 'memory']).optional(),
+      sealedThrough: z.int(),
+      foldedThrough: z.int(),
+    }),
+  ),
 });
 const roundHeader = z.object({
   objects: z.array(z.object({ name: z.string(), size: z.int() })),
