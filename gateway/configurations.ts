@@ -7,6 +7,7 @@ import type { Config, ConnectionConfig } from './config.ts';
 import { type LoadedConfig, loadConfigFile } from './config-file.ts';
 import type { Log } from './log.ts';
 import { NO_POLICY, NO_POLICY_DIGEST } from './policy/decide.ts';
+import { loggableReason } from './proxy/credential-error.ts';
 import type { InForce } from './proxy/runtime.ts';
 import { openUpstream, type Upstream } from './proxy/upstream.ts';
 import { configurationName, policyName } from './recording/objects.ts';
@@ -51,11 +52,23 @@ export async function openConfigurations(deps: {
     const upstreams = new Map<string, Upstream>();
     for (const connection of Object.values(loaded.config.connections)) {
       const there = before?.upstreams.get(connection.name);
-      const same = there !== undefined && sameUpstream(there.connection, connection);
-      upstreams.set(connection.name, same ? there : await openUpstream(connection, deps.now));
+      const same =
+        there !== undefined &&
+        sameUpstream(there.connection, connection) &&
+        isDeepStrictEqual(before?.config.google, loaded.config.google);
+      upstreams.set(connection.name, same ? there : await open(connection, loaded.config.google));
     }
     await store.create(configurationName(loaded.digest), loaded.canonical);
     return { config: loaded.config, digest: loaded.digest, policyDigest: NO_POLICY_DIGEST, upstreams };
+  }
+
+  function open(connection: ConnectionConfig, google: Config['google']): Promise<Upstream> {
+    const refreshFailed = (error: unknown): void =>
+      log.warn(
+        { event: 'credential_refresh_failed', connection: connection.name, reason: loggableReason(error) },
+        'A credential could not be refreshed; the one before it is used as long as it is good.',
+      );
+    return openUpstream(connection, { now: deps.now, google, refreshFailed });
   }
 
   async function refuse(digest: string, problems: readonly string[]): Promise<void> {
@@ -120,7 +133,7 @@ export async function openConfigurations(deps: {
 
 function sameUpstream(a: ConnectionConfig, b: ConnectionConfig): boolean {
   return isDeepStrictEqual(
-    [a.upstream, a.credential, a.limits.firstByte, a.limits.idleStream],
-    [b.upstream, b.credential, b.limits.firstByte, b.limits.idleStream],
+    [a.upstream, a.credential, a.credentialByGroup, a.limits.firstByte, a.limits.idleStream],
+    [b.upstream, b.credential, b.credentialByGroup, b.limits.firstByte, b.limits.idleStream],
   );
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { inspect } from 'node:util';
 import { GatewayError } from './errors.ts';
+import type { GoogleSecrets } from './google-secret.ts';
 import { readReferenced, readSecret } from './secret-ref.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'verbatim-secret-'));
@@ -68,4 +69,25 @@ test('refused: what is not there, a directory, another scheme', async () => {
 test('64 KiB is accepted; a text with lines is read as it stands', async () => {
   assert.equal((await readSecret(file('full', 'h'.repeat(64 * 1024)))).value.length, 64 * 1024);
   assert.equal(await readReferenced(file('pem', '-----BEGIN\nx\n')), '-----BEGIN\nx\n');
+});
+
+test('gcp-secret: the version is the resource that was read, and the same values are refused', async () => {
+  const name = 'projects/1/secrets/orders/versions/7';
+  const asked: string[] = [];
+  const secretsOf = (bytes: Buffer): GoogleSecrets => ({
+    async access(resource) {
+      asked.push(resource);
+      return { bytes, name };
+    },
+  });
+  const ref = 'gcp-secret:projects/p/secrets/orders/versions/latest';
+  const secrets = secretsOf(Buffer.from('hunter2\n'));
+  assert.deepEqual(await readSecret(ref, { secrets }), { value: 'hunter2', version: name });
+  assert.equal(await readReferenced(ref, { secrets }), 'hunter2\n');
+  assert.deepEqual(asked, [ref.slice(11), ref.slice(11)]);
+  for (const [reason, content] of REFUSED) {
+    const refused = readSecret(ref, { secrets: secretsOf(Buffer.from(content)) });
+    await assert.rejects(refused, { code: 'credential_unavailable' }, reason);
+  }
+  await assert.rejects(readSecret(ref), { code: 'credential_unavailable' });
 });

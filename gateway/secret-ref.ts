@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { GatewayError } from './errors.ts';
+import type { GoogleSecrets } from './google-secret.ts';
+import { credentialError } from './proxy/credential-error.ts';
 
 const MAX_SECRET = 64 * 1024;
 
@@ -10,25 +12,32 @@ export interface Secret {
   readonly version: string;
 }
 
+/** Who reads `gcp-secret:` references; without one they can not be read. */
+export interface SecretSources {
+  readonly secrets?: GoogleSecrets | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
- * Reads a credential by its reference, `file:PATH` or `env:NAME`. One trailing line end is not part of it.
+ * Reads a credential by its reference, `file:PATH`, `env:NAME` or `gcp-secret:RESOURCE`. One trailing line end is not
+ * part of it.
  *
  * Throws `GatewayError('credential_unavailable')` where it is missing, empty, over 64 KiB, not UTF-8 or holds control
  * characters (a line end inside would let it forge headers). The words name no path: a client reads them. The cause
  * names the reference, for the log. A file's permissions are not judged: secret volumes of Kubernetes and systemd
- * credentials differ; docs say `0400`.
+ * credentials differ; docs say `0400`. The version of a `gcp-secret:` is the resource name that `latest` stood for.
  */
-export async function readSecret(ref: string): Promise<Secret> {
-  const { text, modified } = await read(ref);
+export async function readSecret(ref: string, sources: SecretSources = {}): Promise<Secret> {
+  const { text, modified, resource } = await read(ref, sources);
   const value = text.replace(/\r?\n$/, '');
   if (value === '') throw unavailable(ref, 'It is empty.');
   if (/[\u0000-\u001f\u007f-\u009f]/.test(value)) throw unavailable(ref, 'It holds control characters.');
-  return { value, version: versionOf(value, modified) };
+  return { value, version: resource ?? versionOf(value, modified) };
 }
 
-/** The whole text that a reference names, as it stands: for PEM files, which are no secret and have lines. */
-export async function readReferenced(ref: string): Promise<string> {
-  return (await read(ref)).text;
+/** The whole text that a reference names, as it stands: for what has lines, such as PEM and JSON files. */
+export async function readReferenced(ref: string, sources: SecretSources = {}): Promise<string> {
+  return (await read(ref, sources)).text;
 }
 
 /**
@@ -42,14 +51,25 @@ function versionOf(value: string, modified: number | undefined): string {
   return modified === undefined ? 'unversioned' : `mtime-${Math.trunc(modified)}`;
 }
 
-async function read(ref: string): Promise<{ text: string; modified: number | undefined }> {
+interface Read {
+  readonly text: string;
+  readonly modified?: number;
+  readonly resource?: string;
+}
+
+async function read(ref: string, { secrets, signal }: SecretSources): Promise<Read> {
+  if (ref.startsWith('gcp-secret:')) {
+    if (secrets === undefined) throw unavailable(ref, 'References to Secret Manager are not read here.');
+    const { bytes, name } = await secrets.access(ref.slice(11), signal);
+    return { text: decode(ref, bytes), resource: name };
+  }
   if (ref.startsWith('env:')) {
     const text = process.env[ref.slice(4)];
     if (text === undefined) throw unavailable(ref, 'Its environment variable is not set.');
     if (Buffer.byteLength(text) > MAX_SECRET) throw unavailable(ref, 'It is larger than 64 KiB.');
-    return { text, modified: undefined };
+    return { text };
   }
-  if (!ref.startsWith('file:')) throw unavailable('(unknown scheme)', 'It is neither file: nor env:.');
+  if (!ref.startsWith('file:')) throw unavailable('(unknown scheme)', 'It is neither file: nor env: nor gcp-secret:.');
   let file: FileHandle | undefined;
   try {
     file = await open(ref.slice(5), 'r');
@@ -63,9 +83,7 @@ async function read(ref: string): Promise<{ text: string; modified: number | und
       length += bytesRead;
       if (bytesRead === 0 || length === buffer.length) break;
     }
-    if (length > MAX_SECRET) throw unavailable(ref, 'It is larger than 64 KiB.');
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(buffer.subarray(0, length));
-    return { text, modified: stat.mtimeMs };
+    return { text: decode(ref, buffer.subarray(0, length)), modified: stat.mtimeMs };
   } catch (error) {
     if (error instanceof GatewayError) throw error;
     const { code } = error as NodeJS.ErrnoException;
@@ -75,7 +93,15 @@ async function read(ref: string): Promise<{ text: string; modified: number | und
   }
 }
 
+function decode(ref: string, bytes: Buffer): string {
+  if (bytes.length > MAX_SECRET) throw unavailable(ref, 'It is larger than 64 KiB.');
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw unavailable(ref, 'It is not UTF-8.');
+  }
+}
+
 function unavailable(ref: string, detail: string, code?: string): GatewayError {
-  const cause = new Error(code === undefined ? ref : `${ref} (${code})`);
-  return new GatewayError('credential_unavailable', 'not_forwarded', detail, { cause });
+  return credentialError(detail, code === undefined ? ref : `${ref} (${code})`);
 }

@@ -1,30 +1,52 @@
 /**
  * A connection's upstream: one pool of sockets to one origin, whose addresses are resolved, checked and pinned in the
- * same step, and the credential that only the gateway holds.
+ * same step, and the credentials that only the gateway holds.
  */
+import type { LookupAddress } from 'node:dns';
+import { isDeepStrictEqual } from 'node:util';
 import { type Dispatcher, Pool } from 'undici';
-import type { ConnectionConfig } from '../config.ts';
+import type { Config, ConnectionConfig } from '../config.ts';
 import { GatewayError } from '../errors.ts';
-import { readReferenced, readSecret } from '../secret-ref.ts';
+import { createGoogleApi } from '../google-api.ts';
+import type { GoogleIdentity } from '../google-identity.ts';
+import { createGoogleSecrets } from '../google-secret.ts';
+import { readReferenced } from '../secret-ref.ts';
 import { createPinnedLookup } from './address.ts';
+import { type Credential, createCredential } from './credential.ts';
+import type { CredentialFetch } from './credential-fetch.ts';
 
 export interface Upstream {
   readonly connection: ConnectionConfig;
-  /** The credential's header and the version in use. Throws `credential_unavailable`. */
-  credential(): Promise<{ headers: readonly (readonly [string, string])[]; version?: string }>;
+  /**
+   * The credential for who is in these groups: of the first entry of `credentialByGroup` that names one of them, else
+   * the connection's. The same object for the same credential.
+   */
+  credentialFor(groups: readonly string[]): Credential;
   readonly dispatcher: Dispatcher;
-  /** Lets exchanges under way end, then closes the sockets. */
+  /** Lets exchanges under way end, then closes the sockets. Tokens are fetched no more from the moment it is called. */
   close(): Promise<void>;
 }
 
-/** A file or variable is read again after this, so that a rotated credential is used without a restart. */
-const CREDENTIAL_MS = 10_000;
+export interface UpstreamDeps {
+  readonly now: () => number;
+  readonly google: Config['google'];
+  /** In the place of DNS. */
+  readonly resolve?: (hostname: string) => Promise<LookupAddress[]>;
+  /** Default: the process's own. */
+  readonly identity?: GoogleIdentity;
+  readonly fetch?: CredentialFetch;
+  /** A refresh that no call waits for has failed; the credential before it is still in use. */
+  readonly refreshFailed?: (error: unknown) => void;
+}
+
 /** An upstream's header block; an answer's, so not the client's limit. */
 const MOST_HEADER_BYTES = 64 * 1024;
 
-export async function openUpstream(connection: ConnectionConfig, now: () => number): Promise<Upstream> {
+/** Throws `credential_unavailable` where the certificate authority can not be read. Opens no socket yet. */
+export async function openUpstream(connection: ConnectionConfig, deps: UpstreamDeps): Promise<Upstream> {
   const { upstream, limits } = connection;
-  const ca = upstream.ca === undefined ? undefined : await readReferenced(upstream.ca);
+  const secrets = createGoogleSecrets(createGoogleApi(deps));
+  const ca = upstream.ca === undefined ? undefined : await readReferenced(upstream.ca, { secrets });
   const pool = new Pool(upstream.url, {
     connections: upstream.connections,
     pipelining: 1,
@@ -35,38 +57,43 @@ export async function openUpstream(connection: ConnectionConfig, now: () => numb
     allowH2: false,
     connect: {
       timeout: upstream.connectTimeout,
-      lookup: createPinnedLookup(upstream.allowAddresses),
+      lookup: createPinnedLookup(upstream.allowAddresses, deps.resolve),
       ...(ca === undefined ? {} : { ca }),
     },
   });
-  let cached: { at: number; reading: ReturnType<Upstream['credential']> } | undefined;
-
-  async function readCredential(): ReturnType<Upstream['credential']> {
-    const { credential } = connection;
-    if ('none' in credential) return { headers: [] };
-    const { value, version } = await readSecret('bearer' in credential ? credential.bearer : credential.value);
-    return {
-      headers: [
-        'bearer' in credential ? ['authorization', `Bearer ${value}`] : [credential.header.toLowerCase(), value],
-      ],
-      version,
-    };
-  }
-
+  const closing = new AbortController();
+  const credentialFor = chooseCredential(connection, (config) =>
+    createCredential(config, upstream, { ...deps, closed: closing.signal }),
+  );
   return {
     connection,
-    credential() {
-      if (cached === undefined || now() - cached.at > CREDENTIAL_MS) {
-        const reading = readCredential();
-        cached = { at: now(), reading };
-        reading.catch(() => {
-          cached = undefined;
-        });
-      }
-      return cached.reading;
-    },
+    credentialFor,
     dispatcher: pool,
-    close: () => pool.close(),
+    async close() {
+      closing.abort();
+      await pool.close();
+    },
+  };
+}
+
+function chooseCredential(
+  { credential, credentialByGroup }: ConnectionConfig,
+  create: (config: ConnectionConfig['credential']) => Credential,
+): Upstream['credentialFor'] {
+  const made: { config: ConnectionConfig['credential']; credential: Credential }[] = [];
+  const entries = [...credentialByGroup, { groups: undefined, credential }].map((entry) => {
+    const there = made.find(({ config }) => isDeepStrictEqual(config, entry.credential));
+    const one = there ?? { config: entry.credential, credential: create(entry.credential) };
+    if (there === undefined) made.push(one);
+    return { groups: entry.groups, credential: one.credential };
+  });
+  return (groups) => {
+    const found = entries.find(
+      (entry) => entry.groups === undefined || entry.groups.some((one) => groups.includes(one)),
+    );
+    // The last entry has no groups, so there is always one.
+    if (found === undefined) throw new GatewayError('credential_unavailable');
+    return found.credential;
   };
 }
 

@@ -1,0 +1,68 @@
+/**
+ * The gateway's own Google identity (application default credentials: metadata server, workload identity federation, a
+ * file on a developer's machine). Its token goes to google-api.ts and nowhere else: never to an upstream.
+ */
+
+import { credentialError, networkCode } from './proxy/credential-error.ts';
+import { CREDENTIAL_DEADLINE_MS } from './proxy/credential-fetch.ts';
+
+export interface GoogleIdentity {
+  /** Throws `credential_unavailable`. */
+  accessToken(): Promise<string>;
+  /** After Google's 401: the next token is a new one. */
+  forget(): void;
+}
+
+const SCOPE = 'https://www.googleapis.com/auth/cloud-platform';
+
+interface TokenSource {
+  getAccessToken(): Promise<{ token?: string | null | undefined }>;
+}
+
+export function createGoogleIdentity(deadline = CREDENTIAL_DEADLINE_MS): GoogleIdentity {
+  let source: Promise<TokenSource> | undefined;
+  return {
+    async accessToken() {
+      source ??= openSource();
+      const mine = source;
+      try {
+        const { token } = await within(
+          deadline,
+          mine.then((one) => one.getAccessToken()),
+        );
+        if (typeof token !== 'string' || !/^[\x21-\x7e]{1,16384}$/.test(token)) throw new Error('no token');
+        return token;
+      } catch (error) {
+        // The library shares one attempt among all who ask; one that hangs would hang for ever.
+        if (source === mine) source = undefined;
+        const logged = `no token for the gateway's own Google identity (${networkCode(error)})`;
+        throw credentialError("The gateway's own Google identity has no token.", logged, true);
+      }
+    },
+    forget() {
+      source = undefined;
+    },
+  };
+}
+
+/** One for the process: all connections share its token. */
+export const ownGoogleIdentity = createGoogleIdentity();
+
+async function openSource(): Promise<TokenSource> {
+  // With this variable set, Google's libraries print requests and answers, tokens and all, to stderr. They read it
+  // when they are loaded.
+  delete process.env.GOOGLE_SDK_NODE_LOGGING;
+  const { GoogleAuth, gcpMetadata } = await import('google-auth-library');
+  // "There is no metadata server" is remembered for the life of the process, but it may only be late at start.
+  gcpMetadata.resetIsAvailableCache();
+  // Without a project id the library runs `gcloud` to find one; the gateway starts no processes, and nothing asks for it.
+  return new GoogleAuth({ scopes: SCOPE, projectId: 'not-asked-for' }).getClient();
+}
+
+function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const timer = setTimeout(() => reject(new DOMException('deadline', 'TimeoutError')), milliseconds);
+  timer.unref();
+  work.then(resolve, reject);
+  return promise.finally(() => clearTimeout(timer));
+}
