@@ -40,6 +40,12 @@ export default {
       '^gateway/identity/(?!principal)',
       'identity calls sessions, never back',
     ),
+    only(
+      'the-gateway-starts-no-process',
+      '^gateway/(?!stdio/|cli/)',
+      '^(node:)?child_process$',
+      'a gateway never starts a process: the stdio role does, and commands on a terminal',
+    ),
     only('only-cli-imports-demo', '^gateway/(?!cli/)', '^demo/', 'only cli imports demo'),
     only(
       'infra-imports-the-contract-alone',
@@ -49,7 +55,7 @@ export default {
     ),
     only(
       'product-imports-no-tests',
-      '^(gateway|demo|infra)/',
+      '^(gateway|demo|bundle|infra)/',
       '^(test|bench)/|[.]test[.]ts$',
       'the product imports no tests',
     ),

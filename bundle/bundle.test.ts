@@ -1,0 +1,171 @@
+/** The bundles as they are used: in a folder with nothing beside them, on the Node that is deployed. */
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFile, cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { after, before, test } from 'node:test';
+import { stringify } from 'yaml';
+import { startOrders } from '../demo/orders.ts';
+import { configurationFor, freePort } from '../test/gateway-under-test.ts';
+import { startIssuer } from '../test/issuer.ts';
+import { call } from '../test/raw-client.ts';
+import { type Bundle, bundle, bundleProgram } from './bundle.ts';
+
+const root = join(import.meta.dirname, '..');
+/** Where programs run: nothing is beside them or above them. */
+let folder = '';
+let copies = '';
+let made: Bundle[] = [];
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'verbatim-bundle-'));
+  copies = await mkdtemp(join(tmpdir(), 'verbatim-checkouts-'));
+  made = await bundle({ root, out: join(folder, 'dist') });
+});
+after(async () => {
+  for (const made of [folder, copies]) await rm(made, { recursive: true, force: true });
+});
+
+/** A checkout elsewhere, for a test to change. */
+async function checkout(name: string): Promise<string> {
+  const copy = join(copies, name);
+  for (const part of ['gateway', 'demo', 'bundle', 'package.json', 'tsconfig.json']) {
+    await cp(join(root, part), join(copy, part), { recursive: true });
+  }
+  await symlink(join(root, 'node_modules'), join(copy, 'node_modules'), 'junction');
+  return copy;
+}
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function run(program: string, args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
+  return new Promise((done) => {
+    execFile(process.execPath, [program, ...args], { cwd: folder, env }, (error, out, err) => {
+      done({ code: error === null ? 0 : Number(error.code), out, err });
+    });
+  });
+}
+
+const verbatim = (...args: string[]): Promise<Ran> => run(join(folder, 'dist/verbatim.mjs'), args);
+
+test('the same sources give the same bytes in every folder, whatever else package.json says', async () => {
+  const copy = await checkout('same');
+  const manifest = JSON.parse(await readFile(join(copy, 'package.json'), 'utf8')) as Record<string, unknown>;
+  await writeFile(join(copy, 'package.json'), JSON.stringify({ ...manifest, scripts: { another: 'true' } }));
+  const again = await bundle({ root: copy, out: join(copy, 'out') });
+  assert.deepEqual(
+    again.map(({ sha256 }) => sha256),
+    made.map(({ sha256 }) => sha256),
+  );
+  assert.ok((await readFile(join(folder, 'dist/verbatim.licenses.txt'), 'utf8')).includes('\nundici 8.'));
+});
+
+test('no bundle is made that would hold the demo, or that would need a package beside it', async () => {
+  const withDemo = await checkout('with-demo');
+  await appendFile(join(withDemo, 'gateway/version.ts'), "export { DEMO_USERS } from '../demo/users.ts';\n");
+  // What nothing uses is not in a bundle; it still shows that the import rule was broken.
+  await assert.rejects(bundleProgram('verbatim', { root: withDemo, out: folder }), /would hold demo\/users\.ts/);
+  const withPackage = await checkout('with-package');
+  await appendFile(join(withPackage, 'gateway/version.ts'), "await import('not-installed').catch(() => {});\n");
+  await assert.rejects(
+    bundleProgram('verbatim', { root: withPackage, out: folder }),
+    /would need not-installed beside/,
+  );
+});
+
+test('alone in a folder: its version, its configuration check, and no demo', async () => {
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+  assert.deepEqual(await verbatim('--version'), { code: 0, out: `${version}\n`, err: '' });
+  const bad = join(folder, 'bad.yaml');
+  await writeFile(bad, 'lisen: {}\n');
+  assert.equal((await verbatim('config', 'check', bad)).code, 1);
+  const demo = await verbatim('demo', '--once');
+  assert.deepEqual([demo.code, demo.out], [2, '']);
+  assert.match(demo.err, /not part of this bundle/);
+  const source = await readFile(join(folder, 'dist/verbatim.mjs'), 'utf8');
+  assert.ok(!source.includes('Ana Costa') && !source.includes('oidc-provider'));
+});
+
+test('alone in a folder: a gateway, a call through it, and the proof of what it recorded', {
+  timeout: 30_000,
+}, async () => {
+  await using stack = new AsyncDisposableStack();
+  const issuer = stack.adopt(await startIssuer(), ({ close }) => close());
+  const orders = stack.adopt(await startOrders({ port: 0 }), ({ close }) => close());
+  const { origin, pathname } = new URL(orders.url);
+  const file = join(folder, 'gateway.yaml');
+  await writeFile(file, stringify(configurationFor({ folder, issuer, port: await freePort(), origin, pathname })));
+  const checked = await verbatim('config', 'check', file);
+  assert.equal(checked.code, 0, checked.err);
+
+  const child = spawn(process.execPath, ['dist/verbatim.mjs', 'gateway', '--json', '--config', file], {
+    cwd: folder,
+    env: {},
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  stack.defer(() => void child.kill('SIGKILL'));
+  const said = text(child.stderr);
+  const exited = once(child, 'exit');
+  const [ready] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), exited])) as [unknown];
+  assert.equal(typeof ready, 'string', 'it starts');
+  const { url, key } = JSON.parse(String(ready)) as { url: string; key: string };
+
+  const described = await fetch(`${url}/.well-known/oauth-protected-resource/fixture${pathname}`);
+  assert.equal(described.status, 200);
+  const mcp = `${url}/fixture${pathname}`;
+  const answer = await call(mcp, {
+    token: await issuer.token(mcp),
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'initialize',
+      params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bundle-test', version: '1' } },
+    }),
+  }).answer;
+  assert.equal(answer.status, 200);
+  const released = (await answer.whole()).toString();
+  assert.match(released, /"protocolVersion":"2025-11-25"/);
+
+  child.kill('SIGTERM');
+  assert.deepEqual(await exited, [0, null], await said);
+  const store = `file://${folder}/store`;
+  const proof = await verbatim('verify', '--all', '--key', key, '--json', '--store', store);
+  assert.equal(proof.code, 0, proof.out);
+  const shown = await verbatim('show', 'latest', '--raw', '--side', 'response', '--store', store);
+  assert.equal(shown.out, released);
+});
+
+test('google-auth-library, loaded at its first use, works inside a bundle', async (t) => {
+  const asked: (string | undefined)[] = [];
+  const metadata = createServer((request, response) => {
+    asked.push(request.url);
+    response.setHeader('metadata-flavor', 'Google').setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ access_token: 'from-the-metadata-server', expires_in: 3600, token_type: 'Bearer' }));
+  });
+  await new Promise<void>((done) => metadata.listen(0, '127.0.0.1', done));
+  t.after(() => metadata.close());
+  const copy = await checkout('google');
+  // In the place of the demo's command, so that exactly the options of the deployed bundle are what runs.
+  await writeFile(
+    join(copy, 'bundle/no-demo.ts'),
+    `export async function runDemo() {
+      const { Compute } = await import('google-auth-library');
+      process.stdout.write(String((await new Compute().getAccessToken()).token));
+    }\n`,
+  );
+  const probe = await bundleProgram('verbatim', { root: copy, out: join(folder, 'google') });
+  const { port } = metadata.address() as AddressInfo;
+  const ran = await run(probe.file, ['demo'], { GCE_METADATA_HOST: `127.0.0.1:${port}` });
+  assert.deepEqual(ran, { code: 0, out: 'from-the-metadata-server', err: '' });
+  assert.ok(asked.some((path) => path?.startsWith('/computeMetadata/v1/instance/service-accounts/default/token')));
+});

@@ -1,0 +1,116 @@
+/**
+ * `npm run bundle` (`node bundle/bundle.ts [--out dist]`) makes the two programs that run without a checkout:
+ *
+ *     dist/verbatim.mjs   what is deployed: `verbatim` without the demo
+ *     dist/demo.mjs       identity provider, MCP server and conversation for compose.yaml; never deployed
+ *
+ * Each is one file that needs Node 24 and nothing else. The same sources give the same bytes in every folder: a deployment
+ * names a bundle by its SHA-256, and replaces machines only where that has changed.
+ */
+import { hash } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { isBuiltin } from 'node:module';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+import { licensesOf } from './licenses.ts';
+
+export interface Bundle {
+  readonly file: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+const PROGRAMS = ['verbatim', 'demo'] as const;
+type Program = (typeof PROGRAMS)[number];
+
+/** Folders whose code must not be in a program. */
+const KEPT_OUT: Record<Program, RegExp> = { verbatim: /^(demo|test|bench)\//, demo: /^(test|bench)\// };
+
+/** Makes both programs of the checkout at `root`, in the folder `out`. */
+export function bundle(at: { root: string; out: string }): Promise<Bundle[]> {
+  return Promise.all(PROGRAMS.map((program) => bundleProgram(program, at)));
+}
+
+/**
+ * Makes one program, with the licences of what is inside beside it.
+ *
+ * @throws Error where it would need a package beside it, or hold code that does not belong in it.
+ */
+export async function bundleProgram(program: Program, { root, out }: { root: string; out: string }): Promise<Bundle> {
+  const { outputFiles, metafile, warnings } = await build(options(root, program));
+  const [warning] = warnings;
+  if (warning !== undefined) throw new Error(`${program}.mjs: ${warning.text} (${warning.location?.file})`);
+  const [output] = outputFiles;
+  if (output === undefined) throw new Error(`${program}.mjs: esbuild made nothing.`);
+  checkContents(program, metafile);
+  await mkdir(out, { recursive: true });
+  const file = join(out, `${program}.mjs`);
+  await writeFile(join(out, `${program}.licenses.txt`), licensesOf(root, Object.keys(metafile.inputs)));
+  await writeFile(file, output.contents);
+  return { file, bytes: output.contents.byteLength, sha256: hash('sha256', output.contents) };
+}
+
+function options(root: string, program: Program) {
+  return {
+    entryPoints: [join(root, 'bundle', `${program}.ts`)],
+    outfile: join(root, 'dist', `${program}.mjs`),
+    write: false,
+    metafile: true,
+    logLevel: 'silent',
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    // @google-cloud/storage compares class names: shortened ones break its uploads.
+    keepNames: true,
+    legalComments: 'eof',
+    // Paths of modules stand in the output as comments: they must not depend on where the checkout is.
+    absWorkingDir: root,
+    preserveSymlinks: true,
+    // What is CommonJS asks for Node's own modules with `require`, which an ES module does not have.
+    banner: {
+      js: "import { createRequire as createBundleRequire } from 'node:module';\nconst require = createBundleRequire(import.meta.url);",
+    },
+    plugins: [versionAlone(root), ...(program === 'verbatim' ? [withoutDemo(root)] : [])],
+  } satisfies BuildOptions;
+}
+
+/** Of our package.json the version alone, so that another script or development tool makes no other bundle. */
+function versionAlone(root: string): Plugin {
+  return {
+    name: 'version-alone',
+    setup({ onLoad }) {
+      onLoad({ filter: /[/\\]package\.json$/ }, async ({ path }) => {
+        if (path !== join(root, 'package.json')) return undefined;
+        const { version } = JSON.parse(await readFile(path, 'utf8')) as { version: string };
+        return { contents: JSON.stringify({ version }), loader: 'json' };
+      });
+    },
+  };
+}
+
+function withoutDemo(root: string): Plugin {
+  return {
+    name: 'without-demo',
+    setup({ onResolve }) {
+      onResolve({ filter: /\/demo\/demo\.ts$/ }, () => ({ path: join(root, 'bundle', 'no-demo.ts') }));
+    },
+  };
+}
+
+function checkContents(program: Program, { inputs, outputs }: Metafile): void {
+  const strange = Object.keys(inputs).find((input) => KEPT_OUT[program].test(input));
+  if (strange !== undefined) throw new Error(`${program}.mjs would hold ${strange}.`);
+  const needed = Object.values(outputs)
+    .flatMap(({ imports }) => imports)
+    .find(({ external, path }) => external === true && !isBuiltin(path));
+  if (needed !== undefined) throw new Error(`${program}.mjs would need ${needed.path} beside it.`);
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({ options: { out: { type: 'string', default: 'dist' } } });
+  for (const made of await bundle({ root: join(import.meta.dirname, '..'), out: resolve(values.out) })) {
+    process.stdout.write(`${made.file} ${(made.bytes / 1024 ** 2).toFixed(1)} MiB sha256:${made.sha256}\n`);
+  }
+}
