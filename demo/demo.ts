@@ -19,17 +19,21 @@ import { converse } from './conversation.ts';
 import { type Idp, startIdp } from './idp.ts';
 import { type Orders, startOrders } from './orders.ts';
 import { demoReport } from './report.ts';
+import { startDemoStdioHost } from './stdio-host.ts';
 
 export interface DemoOptions {
   readonly once?: boolean;
   readonly json?: boolean;
   readonly dataDir?: string;
   readonly port?: number;
-  /** The visitor's own MCP server, as a second connection. */
+  /** The visitor's own MCP server, as a second connection: its address, or the command of a stdio server. */
   readonly upstream?: string;
+  readonly stdio?: string;
+  /** Names of variables that the stdio server gets. */
+  readonly env?: readonly string[];
 }
 
-/** The first of three ports: gateway, identity provider, MCP server. */
+/** The first of four ports: gateway, identity provider, MCP server, the visitor's stdio server. */
 const DEFAULT_PORT = 7411;
 const EVERYBODY = ['analysts', 'engineers', 'auditors'];
 
@@ -63,22 +67,25 @@ export async function runDemo(options: DemoOptions): Promise<void> {
 }
 
 async function startDemo(options: DemoOptions): Promise<Demo> {
-  const yours = options.upstream === undefined ? undefined : parseUpstream(options.upstream);
+  if (options.upstream !== undefined && options.stdio !== undefined) {
+    throw new CommandError(2, 'Give one server of your own: --upstream or --stdio.');
+  }
   const folder = resolve(options.dataDir ?? join('.verbatim', 'demo'));
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const first = options.port ?? DEFAULT_PORT;
   const port = first === 0 ? await freePort() : first;
   const beside = (offset: number): number => (first === 0 ? 0 : first + offset);
   const publicUrl = `http://127.0.0.1:${port}`;
-  const resources = [
-    `${publicUrl}/orders/mcp`,
-    ...(yours === undefined ? [] : [`${publicUrl}/yours${yours.pathname}`]),
-  ];
   const opened: { close(): Promise<void> }[] = [];
   const close = async (): Promise<void> => {
     for (const part of opened.reverse()) await part.close();
   };
   try {
+    const yours = await yourServer(options, { port: beside(3), publicUrl }, opened);
+    const resources = [
+      `${publicUrl}/orders/mcp`,
+      ...(yours === undefined ? [] : [`${publicUrl}/yours${yours.url.pathname}`]),
+    ];
     const idp = await startIdp({ port: beside(1), resources: () => resources, keyFile: join(folder, 'idp-key.json') });
     opened.push(idp);
     const orders = await startOrders({ port: beside(2) });
@@ -105,13 +112,32 @@ async function startDemo(options: DemoOptions): Promise<Demo> {
   }
 }
 
+interface YourServer {
+  readonly url: URL;
+  /** What its connection needs besides. */
+  readonly settings: Record<string, unknown>;
+}
+
+async function yourServer(
+  { upstream, stdio, env = [] }: DemoOptions,
+  at: { port: number; publicUrl: string },
+  opened: { close(): Promise<void> }[],
+): Promise<YourServer | undefined> {
+  if (upstream !== undefined) return { url: parseUpstream(upstream), settings: {} };
+  if (stdio === undefined) return undefined;
+  const facts = { command: stdio, env, port: at.port, gateway: at.publicUrl, connection: 'yours' };
+  const host = await startDemoStdioHost(facts);
+  opened.push(host);
+  return { url: host.url, settings: { identityHeader: 'X-Verbatim-Identity' } };
+}
+
 async function startGatewayFor(parts: {
   folder: string;
   port: number;
   publicUrl: string;
   idp: Idp;
   orders: Orders;
-  yours: URL | undefined;
+  yours: YourServer | undefined;
 }): Promise<RunningGateway> {
   const { folder, port, publicUrl, idp, orders, yours } = parts;
   const upstreamOf = (url: URL): Record<string, unknown> => ({
@@ -130,7 +156,9 @@ async function startGatewayFor(parts: {
     issuers: { demo: { issuer: idp.issuer } },
     connections: {
       orders: { title: 'Orders (sample)', ...upstreamOf(new URL(orders.url)), groups: ['analysts', 'engineers'] },
-      ...(yours === undefined ? {} : { yours: { title: 'Your own server', ...upstreamOf(yours), groups: EVERYBODY } }),
+      ...(yours === undefined
+        ? {}
+        : { yours: { title: 'Your own server', ...upstreamOf(yours.url), ...yours.settings, groups: EVERYBODY } }),
     },
   };
   const file = join(folder, 'verbatim.yaml');
@@ -191,7 +219,7 @@ async function freePort(): Promise<number> {
 
 function portWords(error: unknown, first: number): unknown {
   if ((error as NodeJS.ErrnoException)?.code !== 'EADDRINUSE') return error;
-  const ports = `${first}, ${first + 1} or ${first + 2}`;
+  const ports = `${first} to ${first + 3}`;
   return new CommandError(
     1,
     `One of the ports ${ports} is in use. Stop what listens there, or choose: npm start -- --port 0`,

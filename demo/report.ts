@@ -23,7 +23,7 @@ export async function demoReport(demo: Demo, once: boolean): Promise<string> {
     `${label('Verified')}${proof.ok ? `${proof.segments} segments, ${proof.leaves} leaves: hashes, sequence, tree and signatures hold` : 'NO: what is stored does not hold'}: npx verbatim verify --all${where}`,
     `${label('Claude')}claude mcp add --transport http orders ${demo.mcp} --header "Authorization: Bearer $(npx verbatim login ${demo.mcp} --as ana)"`,
     `${label('Others')}${demo.mcp} with the same header${demo.yours === undefined ? '' : `; your server: ${demo.yours}`}`,
-    `${label('Yours')}npm start -- --upstream http://127.0.0.1:9000/mcp puts your own MCP server behind the gateway as well`,
+    `${label('Yours')}npm start -- --upstream http://127.0.0.1:9000/mcp puts your own MCP server behind the gateway as well; for a stdio server: --stdio "npx -y my-mcp-server"`,
     `${label('Live')}npx verbatim tail${where}, in another terminal, while a client works`,
     `${label('Not yet')}login from inside the MCP client, policies, masks and approvals are not built: every well-formed call is allowed`,
     once

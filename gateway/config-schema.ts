@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type CredentialConfig, credential, headerName, isGoogleApi, mayBeSet } from './config-credential.ts';
 import {
   count,
   duration,
@@ -81,49 +82,6 @@ const upstream = section({
   context.addIssue({ code: 'custom', message: `leads to a ${kind} address`, path: ['url'], params: { fix } });
 });
 
-// What the gateway sets itself, what frames a message, what MCP owns, what never crosses a gateway.
-const NOT_A_CREDENTIAL =
-  /^(mcp-.*|sec-.*|proxy-.*|x-forwarded-.*|accept(-.*)?|content-.*|host|connection|keep-alive|te|trailers?|transfer-encoding|upgrade|expect|cookie2?|forwarded|via|origin|referer|range|date|user-agent|last-event-id|traceparent|tracestate)$/;
-
-const credential = section({
-  none: z.literal(true).optional(),
-  header: text(
-    /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/,
-    'is not a header name',
-    'Write for example X-Api-Key.',
-  ).optional(),
-  value: reference.optional(),
-  bearer: reference.optional(),
-}).transform(({ none, header, value, bearer }, context): Credential => {
-  const fix = (problem: string, words: string, path: string[] = []) => {
-    context.addIssue({ code: 'custom', message: problem, path, params: { fix: words } });
-    return z.NEVER;
-  };
-  if (none && header === undefined && value === undefined && bearer === undefined) return { none };
-  if (bearer !== undefined && !none && header === undefined && value === undefined) return { bearer };
-  if (header === undefined || value === undefined || none || bearer !== undefined) {
-    return fix(
-      'is not exactly one credential',
-      'Write { none: true }, { bearer: "env:NAME" } or { header: X-Api-Key, value: "file:/run/secrets/key" }.',
-    );
-  }
-  if (header.toLowerCase() === 'authorization')
-    return fix('is not for this form', 'Write { bearer: "env:NAME" }.', ['header']);
-  if (NOT_A_CREDENTIAL.test(header.toLowerCase())) {
-    return fix(
-      'is a header that the gateway or the protocol owns',
-      'Name the header that the server reads its key from.',
-      ['header'],
-    );
-  }
-  return { header, value };
-});
-
-export type Credential =
-  | { readonly none: true }
-  | { readonly header: string; readonly value: string }
-  | { readonly bearer: string };
-
 /** What may stand in a path of a connection: no `%`, `?`, empty or dot segment, so that it has one spelling. */
 function isPlainPath(value: string): boolean {
   if (!/^\/[A-Za-z0-9._~!$&'()*+,;=:@/-]*$/.test(value) || value.includes('//')) return false;
@@ -149,6 +107,52 @@ function distinct(values: readonly string[], context: z.core.$RefinementCtx<read
   }
 }
 
+/** What the connection's parts say together of what goes upstream. */
+function checkUpstreamHeaders(
+  written: {
+    upstream: { url: string };
+    credential: CredentialConfig;
+    credentialByGroup: readonly { credential: CredentialConfig }[];
+    identityHeader?: string | undefined;
+  },
+  context: z.core.$RefinementCtx<unknown>,
+): void {
+  const { upstream, identityHeader } = written;
+  const all = [
+    { path: ['credential'], credential: written.credential },
+    ...written.credentialByGroup.map(({ credential }, index) => ({
+      path: ['credentialByGroup', index, 'credential'],
+      credential,
+    })),
+  ];
+  for (const { path, credential } of all) {
+    if ('googleAccessToken' in credential && !isGoogleApi(upstream.url)) {
+      const fix = 'Use googleIdToken for a server of your own; access tokens go to https://*.googleapis.com alone.';
+      context.addIssue({ code: 'custom', message: 'would leave Google', path, params: { fix } });
+    }
+    if (identityHeader === undefined || headerOf(credential) !== identityHeader.toLowerCase()) continue;
+    const fix = 'Give identityHeader a name of its own, for example X-Verbatim-Identity.';
+    context.addIssue({
+      code: 'custom',
+      message: 'is the header of the credential',
+      path: ['identityHeader'],
+      params: { fix },
+    });
+  }
+  if (identityHeader !== undefined && !mayBeSet(identityHeader)) {
+    const fix = 'Name a header that is nobody else’s, for example X-Verbatim-Identity.';
+    const message = 'is a header that the gateway or the protocol owns';
+    context.addIssue({ code: 'custom', message, path: ['identityHeader'], params: { fix } });
+  }
+}
+
+function headerOf(credential: CredentialConfig): string | undefined {
+  if ('none' in credential) return undefined;
+  return 'header' in credential ? credential.header.toLowerCase() : 'authorization';
+}
+
+const group = text(/^[^\p{Cc}]{1,512}$/u, 'is not the name of a group', 'Write it as the token does.');
+
 const connection = section({
   title: text(/^[^\p{Cc}\p{Cf}]{1,200}$/u, 'is not a line of text', 'Write up to 200 characters.').optional(),
   upstream,
@@ -157,7 +161,8 @@ const connection = section({
     'is not a host name',
     'Write a lower-case host name without port, for example orders.mcp.example.com.',
   ).optional(),
-  paths: z.array(path).min(1).superRefine(distinct).default(['/mcp']),
+  paths: z.array(path).min(1).superRefine(distinct).optional(),
+  sse: section({ path: path.prefault('/sse'), messages: path.prefault('/message') }).optional(),
   query: z
     .array(
       text(
@@ -170,16 +175,18 @@ const connection = section({
     .superRefine(distinct)
     .default([]),
   issuer: text(/./, 'is not the name of an issuer', 'Write a name from `issuers`.').optional(),
-  groups: z.array(text(/^[^\p{Cc}]{1,512}$/u, 'is not the name of a group', 'Write it as the token does.')).min(1),
+  groups: z.array(group).min(1),
   credential,
+  credentialByGroup: z.array(section({ groups: z.array(group).min(1), credential })).default([]),
+  identityHeader: headerName.optional(),
   recording: rule(
     (value) => (value === 'on' || value === true ? 'on' : value === 'off' || value === false ? 'off' : undefined),
     'is neither on nor off',
     'Write on or off.',
   ).default('on'),
-  durability: oneOf('disk').default('disk'),
+  durability: oneOf('disk', 'bucket', 'memory').default('disk'),
   limits: limits.prefault({}),
-});
+}).superRefine(checkUpstreamHeaders);
 
 export const configSchema = section({
   listen: listener,
@@ -222,6 +229,7 @@ export const configSchema = section({
   ),
   sessions: section({ idle: duration().default(8 * HOUR), longest: duration().default(12 * HOUR) }).prefault({}),
   limits: limits.prefault({}),
+  google: section({ iamCredentials: safeUrl.optional(), secretManager: safeUrl.optional() }).prefault({}),
   issuers: z.record(z.string(), issuer),
   connections: z.record(z.string(), connection),
 });

@@ -11,7 +11,8 @@ const DAY = 86_400_000;
 const MiB = 1024 ** 2;
 const DURATION_FIX = 'Write a whole number with its unit, for example 500ms, 1s, 10m, 8h or 1d; 24d is the most.';
 const SIZE_FIX = 'Write a whole number with its unit, for example 64KiB, 16MiB or 1GiB (the most), or plain bytes.';
-const REFERENCE_FIX = 'Write file:/run/secrets/NAME or env:NAME; a secret itself never stands in the configuration.';
+const REFERENCE_FIX =
+  'Write file:/run/secrets/NAME, env:NAME or gcp-secret:projects/PROJECT/secrets/NAME/versions/latest; a secret itself never stands in the configuration.';
 
 /** A value that `accept` parses, or says `undefined` to; the words never hold the value: it could be a secret. */
 export function rule<T>(accept: (value: unknown) => T | undefined, problem: string, fix: string) {
@@ -120,10 +121,13 @@ export const store = rule(
   'Write file:/// and an absolute path, for example file:///var/lib/verbatim/store.',
 );
 
-/** `file:PATH` or `env:NAME`. The problem's words never hold the value: it may be the secret itself. */
+/** `file:PATH`, `env:NAME` or `gcp-secret:RESOURCE`. The problem's words never hold the value: it may be the secret itself. */
 export const reference = rule(
   (value) =>
-    typeof value === 'string' && /^(file:(?!\/\/)[^\0\r\n]+|env:[A-Za-z_][A-Za-z0-9_]*)$/.test(value)
+    typeof value === 'string' &&
+    /^(file:(?!\/\/)[^\0\r\n]+|env:[A-Za-z_][A-Za-z0-9_]*|gcp-secret:projects\/[a-z0-9.:-]{1,63}\/secrets\/[A-Za-z0-9_-]{1,255}\/versions\/(latest|[1-9][0-9]{0,9}))$/.test(
+      value,
+    )
       ? value
       : undefined,
   'is not a reference',

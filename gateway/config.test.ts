@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConfigError, parseConfig, resourceUrl } from './config.ts';
+import { ConfigError, clientPaths, parseConfig, resourceUrl } from './config.ts';
 
 type Json = Record<string, unknown>;
 
@@ -61,6 +61,7 @@ test('defaults', () => {
     drain: 30_000,
     policies: 'allow-all',
     sessions: { idle: 28_800_000, longest: 43_200_000 },
+    google: {},
     limits,
   });
   assert.deepEqual(connections.orders, {
@@ -71,6 +72,7 @@ test('defaults', () => {
     issuer: 'corp',
     groups: ['analysts'],
     credential: { none: true },
+    credentialByGroup: [],
     recording: 'on',
     durability: 'disk',
     limits,
@@ -117,6 +119,14 @@ test('credentials and recording in each of their forms', () => {
     [true, 'on', false, 'off'].map((recording) => one({ recording })?.recording),
     ['on', 'on', 'off', 'off'],
   );
+});
+
+test('a connection with the stream of 2024-11-05 alone has no other path; with `paths` it has both', () => {
+  const one = (change: Json) => parseConfig(configuration({ connections: { a: connection(change) } })).connections.a;
+  const alone = one({ sse: {} });
+  assert.deepEqual([alone?.sse, alone?.paths], [{ path: '/sse', messages: '/message' }, []]);
+  const both = one({ sse: { path: '/mcp/sse', messages: '/mcp' }, paths: ['/mcp'] });
+  assert.deepEqual(both && clientPaths(both), ['/mcp', '/mcp/sse']);
 });
 
 test('resource URLs come from the configuration', () => {
@@ -219,7 +229,22 @@ const INSIDE: readonly (readonly [Json, string[]])[] = [
   [{ credential: { bearer: 'hunter2' } }, ['credential.bearer']],
   [{ credential: { header: 'X-Api-Key', value: 'hunter2' } }, ['credential.value']],
   [{ recording: 'yes' }, ['recording']],
-  [{ durability: 'memory' }, ['durability']],
+  [{ durability: 'none' }, ['durability']],
+  [{ sse: { messages: '/sse' } }, ['sse.messages']],
+  [{ sse: { path: '/a?b' } }, ['sse.path']],
+  [{ sse: {}, paths: ['/sse'] }, ['sse.path']],
+  [
+    { credential: { googleAccessToken: { serviceAccount: 'a@p.iam.gserviceaccount.com', scopes: ['s'] } } },
+    ['credential'],
+  ],
+  [
+    { credentialByGroup: [{ groups: ['a'], credential: { googleAccessToken: { key: 'env:K', scopes: ['s'] } } }] },
+    ['credentialByGroup.0.credential'],
+  ],
+  [{ credentialByGroup: [{ groups: [], credential: { none: true } }] }, ['credentialByGroup.0.groups']],
+  [{ identityHeader: 'Mcp-Identity' }, ['identityHeader']],
+  [{ identityHeader: 'X-Key', credential: { header: 'x-key', value: 'env:T' } }, ['identityHeader']],
+  [{ identityHeader: 'Authorization', credential: { bearer: 'env:T' } }, ['identityHeader']],
   [{ limits: { firstBite: '1s' } }, ['limits.firstBite']],
   ...'Authorization Connection Transfer-Encoding mcp-session-id Mcp-Foo Host Content-Length Cookie X-Forwarded-For Proxy-Authorization TE Accept-Encoding'
     .split(' ')

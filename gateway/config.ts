@@ -3,8 +3,9 @@
  * config-file.ts, reading what a reference names is secret-ref.ts.
  */
 import type { z } from 'zod';
+import type { CredentialConfig } from './config-credential.ts';
 import { type ConfigProblem, nearest, problemsOf } from './config-problems.ts';
-import { type Credential, configSchema } from './config-schema.ts';
+import { configSchema } from './config-schema.ts';
 import { parseDuration } from './config-units.ts';
 import type { AllowableAddress } from './proxy/address.ts';
 
@@ -40,6 +41,8 @@ export interface IssuerConfig {
   readonly kind: 'human' | 'agent';
 }
 
+export type Durability = 'disk' | 'bucket' | 'memory';
+
 export interface ConnectionConfig {
   readonly name: string;
   readonly title?: string;
@@ -53,14 +56,21 @@ export interface ConnectionConfig {
     readonly ca?: string;
   };
   readonly host?: string;
+  /** Paths of the Streamable HTTP transport. */
   readonly paths: readonly string[];
+  /** The HTTP+SSE transport of 2024-11-05: where its stream opens, and the one path that its messages may go to. */
+  readonly sse?: { readonly path: string; readonly messages: string };
   readonly query: readonly string[];
   /** Name of its issuer; the only one where none was written. */
   readonly issuer: string;
   readonly groups: readonly string[];
-  readonly credential: Credential;
+  readonly credential: CredentialConfig;
+  /** The first entry that names a group of the principal's wins over `credential`. */
+  readonly credentialByGroup: readonly { readonly groups: readonly string[]; readonly credential: CredentialConfig }[];
+  /** Name of the header in which the upstream is told, signed, who calls. */
+  readonly identityHeader?: string;
   readonly recording: 'on' | 'off';
-  readonly durability: 'disk';
+  readonly durability: Durability;
   /** Whole: its own over the configuration's over the defaults. */
   readonly limits: Limits;
 }
@@ -90,6 +100,8 @@ export interface Config {
   readonly policies: 'allow-all';
   readonly sessions: { readonly idle: number; readonly longest: number };
   readonly limits: Limits;
+  /** Addresses of Google's APIs, where they are not the public ones (Private Service Connect). */
+  readonly google: { readonly iamCredentials?: string; readonly secretManager?: string };
   /** Without prototype, so that no name from a URL finds what was not configured. */
   readonly issuers: Readonly<Record<string, IssuerConfig>>;
   /** Without prototype, like `issuers`. */
@@ -143,6 +155,11 @@ export function resourceUrl(config: Config, connectionName: string, path: string
     : `${originOf(config, connection.host)}${path}`;
 }
 
+/** The paths of a connection that a client is given: each is a resource, with metadata and an audience of its own. */
+export function clientPaths({ paths, sse }: ConnectionConfig): readonly string[] {
+  return sse === undefined ? paths : [...paths, sse.path];
+}
+
 /** The origin of a connection's own host: `publicUrl` with another name. */
 export function originOf(config: Config, host: string): string {
   const url = new URL(config.publicUrl);
@@ -162,6 +179,7 @@ function build(parsed: z.output<typeof configSchema>): Config {
     connections: named(parsed.connections, (connection, name) => ({
       name,
       ...connection,
+      paths: connection.paths ?? (connection.sse === undefined ? ['/mcp'] : []),
       issuer: connection.issuer ?? onlyIssuer,
       limits: { ...limits, ...connection.limits },
     })),
@@ -208,6 +226,14 @@ function crossProblems(value: unknown): ConfigProblem[] {
         if (!RESERVED.has(String(own).split('/')[1] ?? '')) continue;
         add([...path, 'paths', index], "is the gateway's own path on this host", 'Choose another path, or no host.');
       }
+    }
+    const sse = asRecord(connection.sse);
+    if (connection.sse !== undefined && asArray(connection.paths).includes(sse.path ?? '/sse')) {
+      const fix = 'A path has one transport: take it out of `paths`, or give the stream another.';
+      add([...path, 'sse', 'path'], 'is one of paths', fix);
+    }
+    if (connection.sse !== undefined && (sse.path ?? '/sse') === (sse.messages ?? '/message')) {
+      add([...path, 'sse', 'messages'], 'is the path of the stream', 'Write the path that its endpoint event names.');
     }
     const known = issuers.length === 0 ? 'none' : issuers.join(', ');
     if (connection.issuer === undefined) {

@@ -19,6 +19,8 @@ export interface Disk {
     readonly journal: Buffer;
     /** Seals `Mcp-Session-Id`s. */
     readonly sealing: Buffer;
+    /** PKCS #8 PEM, P-256: signs who calls, for upstreams that are told. */
+    readonly identity: string;
     /** From which each session's witness and fingerprint key is derived. */
     readonly witness: Buffer;
   };
@@ -54,6 +56,12 @@ export async function openDisk(path: string): Promise<Disk> {
     const ledgerSigning = await key(join(keys, 'ledger.pem'), () =>
       Buffer.from(generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
     );
+    // Made where it is missing on an older disk too: nothing that was recorded needs it.
+    const identity = await orCreate(join(keys, 'identity.pem'), () =>
+      Buffer.from(
+        generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }),
+      ),
+    );
     // Last: a disk that has its id has had its keys.
     const ledger = (await orCreate(join(root, 'ledger-id'), () => Buffer.from(`${uuidv7()}\n`))).toString().trim();
     if (!UUID.test(ledger)) throw new Error(`${join(root, 'ledger-id')} does not hold a ledger's id.`);
@@ -63,6 +71,7 @@ export async function openDisk(path: string): Promise<Disk> {
       ledger,
       keys: {
         ledgerSigning: ledgerSigning.toString(),
+        identity: identity.toString(),
         journal: derive('journal'),
         sealing: derive('sealing'),
         witness: derive('witness'),

@@ -64,11 +64,29 @@ const TABLE = {
     httpAlways: true,
     words: 'No request of the server awaits this response in this session.',
   },
+  handle_unknown: {
+    rpc: -32602,
+    http: 400,
+    words: 'This task id, elicitation id or request state was not given to this session.',
+  },
+  event_id_unknown: {
+    rpc: -32600,
+    http: 400,
+    httpAlways: true,
+    words: 'This Last-Event-ID was not given to this session. Open the stream without it.',
+  },
 
   // What the gateway may carry.
   denied: { rpc: -32003, http: 200, words: 'Denied by policy.' },
+  frozen: { rpc: -32003, http: 403, words: 'Calls are frozen by an operator.' },
   too_many_exchanges: { rpc: -32004, http: 429, words: 'Too many calls at once. Wait for one to end, then try again.' },
   too_many_sessions: { rpc: -32004, http: 429, words: 'Too many open sessions. Let one end, then try again.' },
+  state_unavailable: {
+    rpc: -32005,
+    http: 503,
+    httpAlways: true,
+    words: "The gateway's state can not be read or written, so calls are refused. Try again.",
+  },
   shutting_down: { rpc: -32005, http: 503, words: 'This gateway is shutting down. Try again.' },
 
   // The upstream.
@@ -88,6 +106,22 @@ const TABLE = {
     words: "The MCP server refused the gateway's credential. Tell the owner of the connection.",
   },
   upstream_encoded: { rpc: -32013, http: 502, words: 'The MCP server sent an encoding that it was asked not to send.' },
+  upstream_leaked_credential: {
+    rpc: -32014,
+    http: 502,
+    words:
+      "The MCP server's answer held the gateway's own credential, so it was withheld. Tell the owner of the connection: the server leaks it.",
+  },
+  upstream_endpoint_refused: {
+    rpc: -32013,
+    http: 502,
+    words: 'The MCP server named an address for messages that this connection may not use.',
+  },
+  upstream_handle_refused: {
+    rpc: -32013,
+    http: 502,
+    words: 'The MCP server gave out an id that belongs to another session.',
+  },
   response_too_large: { rpc: -32015, http: 502, words: 'An event of the answer is over the limit.' },
   credential_unavailable: { rpc: -32014, http: 502, words: "The connection's credential could not be read." },
 

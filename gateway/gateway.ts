@@ -1,15 +1,13 @@
 /** The gateway, composed: disk, stores, recorder, configuration, sessions, HTTP. Everything that is opened is closed. */
 import { unwatchFile, watchFile } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
-import { uuidv7 } from 'uuidv7';
-import { type Clock, createClock, dayOf, isoMicros } from './clock.ts';
-import type { Config } from './config.ts';
+import { announceRecording, announceStart, noteLedgerOpened, pollFreezes, sealerEvents } from './announcements.ts';
+import { type Clock, createClock } from './clock.ts';
 import { type FileProblem, loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
-import { type Disk, openDisk } from './disk.ts';
-import { readIfThere, writeDurably } from './durable-file.ts';
+import { openDisk } from './disk.ts';
 import { createTokenCheck } from './identity/token.ts';
+import { openUpstreamIdentity } from './identity/upstream-identity.ts';
 import { createLocalSigner } from './ledger/signer.ts';
 import { drain, listen, listenForMetrics, urlOf } from './listening.ts';
 import { createLog, type Log } from './log.ts';
@@ -19,12 +17,13 @@ import type { Runtime } from './proxy/runtime.ts';
 import { systemStart } from './proxy/session-start.ts';
 import type { FileSystem } from './recording/file-system.ts';
 import { openRecorder, type Recorder } from './recording/recorder.ts';
-import type { SealerEvents } from './recording/sealer.ts';
-import { openSystemStrand, type SystemStrand } from './recording/system.ts';
+import { openSystemStrand } from './recording/system.ts';
 import { repeat } from './repeat.ts';
+import { createEventIds } from './sessions/event-ids.ts';
+import { createFreezes } from './sessions/freezes.ts';
+import { createHandles } from './sessions/handles.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { openStore } from './store/open.ts';
-import type { Store } from './store/store.ts';
 import { VERSION } from './version.ts';
 
 export interface RunningGateway {
@@ -44,6 +43,8 @@ export interface GatewayOptions {
   readonly configFile: string;
   readonly log?: Log;
   readonly fileSystem?: FileSystem;
+  /** Milliseconds that a call of `durability: bucket` waits for the store; the recorder's own where absent. */
+  readonly storeWithin?: number;
 }
 
 /** The configuration file has mistakes; nothing was started. */
@@ -59,6 +60,8 @@ export class ConfigurationError extends Error {
 
 const TICK_MS = 1000;
 const POLL_FILE_MS = 1000;
+/** A freeze is in force on every replica within 5 s. */
+const FREEZES_MS = 2000;
 
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const loaded = loadConfigFile(options.configFile);
@@ -86,6 +89,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     sealEvery: config.sealEvery,
     events: sealerEvents(log, () => metrics),
     ...(options.fileSystem === undefined ? {} : { fileSystem: options.fileSystem }),
+    ...(options.storeWithin === undefined ? {} : { storeWithin: options.storeWithin }),
   });
   const replica = config.replica ?? hostname();
   const configurations = await openConfigurations({
@@ -116,13 +120,17 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         'A call was refused.',
       ),
   );
+  const now = (): number => clock.millis();
+  const eventIds = createEventIds();
   const sessions = createSessions({
     recorder,
     state: stores.state,
     audit: stores.audit,
     clock,
     witnessKey: disk.keys.witness,
+    onEnd: eventIds.forget,
   });
+  const freezes = createFreezes({ state: stores.state, now });
   metrics = createMetrics({
     sessions: () => sessions.count(),
     journalBytes: () => recorder.journal.bytes(),
@@ -142,16 +150,26 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     sessions,
     system,
     tokens: createTokenCheck(),
+    identity: await openUpstreamIdentity({ key: disk.keys.identity, state: stores.state, now }),
+    handles: createHandles({ state: stores.state, now }),
+    eventIds,
+    freezes,
     sealingKey: disk.keys.sealing,
     calls: new Set(),
-    refusing() {
+    refusing(durability) {
       if (stopping) return 'shutting_down';
+      // A connection that promises nothing goes on while nothing can be written.
+      if (durability === 'memory') return undefined;
       if (recorder.journal.failed()) return 'recording_unavailable';
       const { maxUnsealedAge } = configurations.inForce().config;
       return unsealedAge(recorder, clock) > maxUnsealedAge ? 'recording_behind' : undefined;
     },
   };
   await announceStart(runtime, config);
+  const freezesUnread = (error: unknown): void =>
+    log.error({ event: 'freezes_unreadable', err: error }, 'Freezes could not be read; it is tried again.');
+  // Unread, calls are refused; the gateway is up and says so.
+  await pollFreezes(runtime).catch(freezesUnread);
 
   const server = createGatewayServer(runtime, config.limits.headerBytes);
   await listen(server, config.listen);
@@ -175,6 +193,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const ticking = repeat(tick, TICK_MS, (error) =>
     log.error({ event: 'tick_failed', err: error }, 'Housekeeping failed; it is tried again.'),
   );
+  const freezing = repeat(() => pollFreezes(runtime), FREEZES_MS, freezesUnread);
   const beating = repeat(recorder.heartbeat, config.heartbeatEvery, () => {});
   log.info({ event: 'started', url, replica, ledger: disk.ledger, version: VERSION }, `Verbatim listens on ${url}.`);
 
@@ -189,7 +208,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       if (stopping) return;
       stopping = true;
       unwatchFile(options.configFile, watched);
-      await Promise.all([ticking.stop(), beating.stop()]);
+      await Promise.all([ticking.stop(), freezing.stop(), beating.stop()]);
       await drain(server, runtime, configurations.inForce().config.drain);
       await system.event('stopped').catch(() => {});
       await system.close('stopped').catch(() => {});
@@ -211,60 +230,4 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
 function unsealedAge(recorder: Recorder, clock: Clock): number {
   const oldest = recorder.journal.oldestUnsealed();
   return oldest === undefined ? 0 : Math.max(0, clock.millis() - oldest);
-}
-
-/** The audit object comes before the ledger's first entry; the note on disk keeps it from being made twice. */
-async function noteLedgerOpened(disk: Disk, audit: Store, verifierKey: string, clock: Clock): Promise<void> {
-  const noted = join(disk.path, 'ledger-opened');
-  if ((await readIfThere(noted)) !== undefined) return;
-  const at = isoMicros(clock.micros());
-  const object = { v: 1, at, kind: 'ledger.opened', actor: 'gateway', ledger: disk.ledger, details: { verifierKey } };
-  await audit.create(`audit/dt=${dayOf(clock.micros())}/${uuidv7()}.json`, Buffer.from(`${JSON.stringify(object)}\n`));
-  await writeDurably(noted, [Buffer.from(`${at}\n`)]);
-}
-
-function sealerEvents(log: Log, metrics: () => Metrics | undefined): SealerEvents {
-  return {
-    checkpoint(info) {
-      metrics()?.checkpoint(info.objects);
-      log.info({ event: 'checkpoint', ...info }, 'A checkpoint is stored.');
-    },
-    heartbeat: (info) => log.info({ event: 'heartbeat', ...info }, 'A heartbeat is in the ledger.'),
-    failed(error) {
-      metrics()?.sealFailed();
-      log.error({ event: 'seal_failed', err: error }, 'Sealing failed; it is tried again with the same bytes.');
-    },
-  };
-}
-
-async function announceStart(runtime: Runtime, config: Config): Promise<void> {
-  const { recorder, system, log, inForce } = runtime;
-  await system.event('started', {
-    version: runtime.version,
-    configuration: inForce().digest,
-    policy: inForce().policyDigest,
-  });
-  log.warn(
-    { event: 'no_policy' },
-    'No policy is in force (policies: allow-all): every well-formed message is allowed by the rule no-policy.',
-  );
-  for (const gap of recorder.gaps) {
-    log.warn({ event: 'gap', ...gap }, 'The last stop was not orderly: this recording has a gap frame.');
-  }
-  await announceRecording(log, system, config, undefined);
-}
-
-/** Switching a recording off (or on again) is an event. */
-async function announceRecording(
-  log: Log,
-  system: SystemStrand,
-  config: Config,
-  before: Config | undefined,
-): Promise<void> {
-  for (const { name, recording } of Object.values(config.connections)) {
-    const was = before?.connections[name]?.recording ?? 'on';
-    if (recording === was) continue;
-    log.warn({ event: `recording_${recording}`, connection: name }, `Recording of ${name} is ${recording}.`);
-    await system.event(`recording.${recording}`, { connection: name });
-  }
 }

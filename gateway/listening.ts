@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { GatewayError } from './errors.ts';
 import type { Metrics } from './metrics.ts';
 import type { Runtime } from './proxy/runtime.ts';
 
@@ -16,7 +17,7 @@ export async function drain(server: Server, runtime: Runtime, milliseconds: numb
     while (runtime.calls.size > 0) await Promise.allSettled([...runtime.calls]);
   };
   await Promise.race([allDone(), after(milliseconds)]);
-  runtime.sessions.abortAll('shutting_down');
+  runtime.sessions.abort(new GatewayError('shutting_down'));
   await Promise.race([allDone(), after(LAST_WORDS_MS)]);
   // What is written may still be on its way to a slow client; a connection is idle when it has arrived.
   const closing = setInterval(() => server.closeIdleConnections(), 20);

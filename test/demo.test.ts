@@ -7,9 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { startOrders } from '../demo/orders.ts';
 import { configurationFor } from './gateway-under-test.ts';
+import { connectSdk1 } from './official-clients.ts';
 import { call, toolCall } from './raw-client.ts';
 
 const BIN = 'gateway/cli/bin.js';
@@ -144,6 +147,47 @@ test('the demo stays up: its addresses as JSON, login, a call of ours, tail, the
   }
   const again = await verbatim('demo', '--once', '--port', '0', '--data-dir', data);
   assert.equal(again.code, 0, again.err);
+});
+
+test('the demo with a visitor’s stdio server: an official client calls it, the recording has it, nothing is left behind', async () => {
+  const data = join(folder, 'stdio');
+  const entry = fileURLToPath(import.meta.resolve('@modelcontextprotocol/server-everything/dist/index.js'));
+  const command = `"${process.execPath}" "${entry}" stdio`;
+  const args = [BIN, 'demo', '--json', '--port', '0', '--data-dir', data, '--stdio', command];
+  const demo = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(demo, 'exit');
+  try {
+    const { yours = '', store = '' } = await firstLine(demo);
+    const login = await verbatim('login', yours, '--as', 'carol');
+    const client = await connectSdk1(yours, login.out.trimEnd());
+    assert.equal(await client.callTool('echo', { message: 'grüezi 👋' }), 'Echo: grüezi 👋');
+    await client.close();
+    let shown = '';
+    // What is sealed can be read; the demo seals each second.
+    while (!shown.includes('Echo: grüezi')) {
+      const [newest] = JSON.parse(
+        (await verbatim('sessions', '--connection', 'yours', '--json', '--store', store)).out,
+      );
+      if (newest !== undefined) shown = (await verbatim('show', newest.session, '--full', '--store', store)).out;
+    }
+  } finally {
+    demo.kill('SIGINT');
+    assert.deepEqual(await exited, [0, null]);
+  }
+  const left = await promisify(execFile)('ps', ['-eo', 'args']);
+  assert.ok(!left.stdout.includes(data) && !left.stdout.includes(command), 'no process is left');
+});
+
+test('the demo refuses what it can not run, in words', async () => {
+  for (const [args, words] of [
+    [['--stdio', 'a | b'], /No shell runs it/],
+    [['--stdio', 'no-such-program-anywhere'], /no-such-program-anywhere was not found/],
+    [['--stdio', 'a', '--upstream', 'http://127.0.0.1:1/mcp'], /one server of your own/],
+  ] as const) {
+    const told = await verbatim('demo', '--once', '--port', '0', '--data-dir', join(folder, 'refused'), ...args);
+    assert.notEqual(told.code, 0);
+    assert.match(told.err, words);
+  }
 });
 
 test('connection check: reach, credential, tools; each failure in words', async (t) => {

@@ -272,6 +272,7 @@ test('log events with their severities, and events in recordings', () => {
     ...found(code, /\b(?:system\.event|announce)\(\s*'([a-z._]+)'/g),
     ...found(code, /\bevent: \{ name: '([a-z._]+)'/g),
     ...onAndOff(code, 'recording.'),
+    ...found(code, /\battempt\(binding, \{ event: '([a-z_]+)'/g),
   ];
   const events = rows(OPERATIONS, 'Events in recordings').flatMap(([cell]) => names(cell));
   assert.deepEqual(sorted(events), sorted(recorded));

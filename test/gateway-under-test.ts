@@ -1,4 +1,7 @@
-/** A real gateway in front of any upstream, with a real issuer, on a disk and stores of its own. */
+/**
+ * A real gateway in front of any upstream, with a real issuer, on a disk and stores of its own. When it is closed,
+ * everything that it left behind is searched for every secret that was used (canaries.ts).
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,6 +10,7 @@ import { stringify } from 'yaml';
 import { type RunningGateway, startGateway } from '../gateway/gateway.ts';
 import { createLog } from '../gateway/log.ts';
 import type { FileSystem } from '../gateway/recording/file-system.ts';
+import { watchGateway } from './canary-watch.ts';
 import { startIssuer, type TestIssuer } from './issuer.ts';
 
 export interface GatewayUnderTest {
@@ -34,6 +38,7 @@ export interface UnderTestOptions {
   /** More connections by name. */
   readonly connections?: Record<string, Record<string, unknown>>;
   readonly fileSystem?: FileSystem;
+  readonly storeWithin?: number;
   readonly folder?: string;
   readonly issuer?: TestIssuer;
   readonly port?: number;
@@ -48,13 +53,25 @@ export async function startGatewayInFrontOf(
   const port = options.port ?? (await freePort());
   const { origin, pathname } = new URL(upstreamUrl);
   const configFile = join(folder, 'verbatim.yaml');
-  await writeFile(configFile, stringify(configurationFor({ folder, issuer, port, origin, pathname }, options)));
+  await writeFile(
+    configFile,
+    stringify(configurationFor({ folder, issuer, port, origin, pathname }, watched(options))),
+  );
   const logged: string[] = [];
-  const gateway = await startGateway({
+  const watch = watchGateway(configFile, port, logged);
+  const running = await startGateway({
     configFile,
     log: createLog({ write: (line) => void logged.push(line) }),
     ...(options.fileSystem === undefined ? {} : { fileSystem: options.fileSystem }),
+    ...(options.storeWithin === undefined ? {} : { storeWithin: options.storeWithin }),
   });
+  const gateway: RunningGateway = {
+    ...running,
+    async close() {
+      watch.closing(running.metricsUrl);
+      await running.close();
+    },
+  };
   const url = `${gateway.url}/fixture${pathname}`;
   const tokenFor = (claims: Record<string, unknown> = {}, connection = 'fixture'): Promise<string> =>
     issuer.token(`${gateway.url}/${connection}${pathname}`, claims);
@@ -72,9 +89,18 @@ export async function startGatewayInFrontOf(
     async close() {
       await gateway.close();
       if (options.issuer === undefined) await issuer.close();
-      if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
+      try {
+        await watch.search();
+      } finally {
+        if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
+      }
     },
   };
+}
+
+/** Metrics are searched too, so there are some. */
+function watched(options: UnderTestOptions): UnderTestOptions {
+  return { ...options, config: { metrics: { host: '127.0.0.1', port: 0 }, ...options.config } };
 }
 
 /** The configuration of a test's gateway, as an object that YAML can hold. */

@@ -2,6 +2,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { secret } from './canaries.ts';
 
 export interface TestIssuer {
   readonly url: string;
@@ -23,10 +24,10 @@ export async function startIssuer(): Promise<TestIssuer> {
   let serial = 0;
   return {
     url,
-    token(audience, claims = {}) {
+    async token(audience, claims = {}) {
       serial++;
       const now = Math.floor(Date.now() / 1000);
-      return new SignJWT({
+      const token = await new SignJWT({
         iss: url,
         sub: 'ana',
         email: 'ana@example.com',
@@ -40,6 +41,7 @@ export async function startIssuer(): Promise<TestIssuer> {
       })
         .setProtectedHeader({ alg: 'ES256', kid: 'test', typ: 'at+jwt' })
         .sign(privateKey);
+      return secret(token, 'a token of the test issuer');
     },
     close: () => new Promise((done) => server.close(() => done())),
   };

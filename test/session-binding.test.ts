@@ -85,6 +85,13 @@ test('the upstream sees its own session id, the client and the recording only th
   assert.ok(!gateway.logged.join('').includes(UPSTREAM_ID));
 });
 
+test('an id that the upstream repeats is sealed to the same text; for another session to another', async () => {
+  const token = await gateway.tokenFor({ sub: 'repeat' });
+  const first = sealedIn(await send(token, INITIALIZE));
+  assert.equal(sealedIn(await send(token, INITIALIZE)), first);
+  assert.notEqual(sealedIn(await send(await gateway.tokenFor({ sub: 'repeat too' }), INITIALIZE)), first);
+});
+
 test("another principal's Mcp-Session-Id is unknown, and recorded as an attempt", async () => {
   const sealed = sealedIn(await send(await gateway.tokenFor({ sub: 'owner' }), INITIALIZE));
   const before = upstream.requests().length;

@@ -7,6 +7,7 @@ import { type Column, escapeForTerminal, table } from './terminal.ts';
 export interface SessionsOptions extends StoreOptions {
   readonly user?: string;
   readonly connection?: string;
+  readonly credential?: string;
   readonly since?: string;
   readonly denied?: boolean;
   readonly live?: boolean;
@@ -18,6 +19,7 @@ export async function runSessions(context: Context, options: SessionsOptions): P
   const filter: SessionFilter = {
     ...(options.user === undefined ? {} : { user: options.user }),
     ...(options.connection === undefined ? {} : { connection: options.connection }),
+    ...(options.credential === undefined ? {} : { credential: options.credential }),
     ...(options.since === undefined ? {} : { since: parseSince(options.since, context.now()) }),
     ...(options.denied === true ? { denied: true } : {}),
     ...(options.live === true ? { live: true } : {}),

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
-import { type Config, type ConnectionConfig, type IssuerConfig, resourceUrl } from '../config.ts';
+import { type Config, type ConnectionConfig, clientPaths, type IssuerConfig, resourceUrl } from '../config.ts';
 import { GatewayError } from '../errors.ts';
 import { createIssuerKeys, type IssuerKeys, keysUnavailable } from './keys.ts';
 import { type Principal, sessionKeyOf } from './principal.ts';
@@ -70,7 +70,7 @@ function refuse(detail: string): GatewayError {
 }
 
 function audiencesOf(config: Config, connection: ConnectionConfig, issuer: IssuerConfig): string[] {
-  return [...connection.paths.map((path) => resourceUrl(config, connection.name, path)), ...issuer.audience];
+  return [...clientPaths(connection).map((path) => resourceUrl(config, connection.name, path)), ...issuer.audience];
 }
 
 async function verify(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { GatewayError } from '../errors.ts';
-import { createSseSplitter, type SsePart } from './sse.ts';
+import { createSseSplitter, type SsePart, withData } from './sse.ts';
 
 const LIMIT = 1 << 20;
 
@@ -280,4 +280,18 @@ describe('for any stream and any chunks', () => {
       { numRuns: 500 },
     );
   });
+});
+
+test('other data in the same event: every other line stays, and a reader reads the new data', () => {
+  for (const [event, expected] of [
+    ['event: endpoint\ndata: /old\n\n', 'event: endpoint\ndata: /new\n\n'],
+    ['id: 1\r\ndata: a\r\ndata: b\r\nretry: 5\r\n\r\n', 'id: 1\r\ndata: /new\nretry: 5\r\n\r\n'],
+    ['data\rid:2\r\r', 'data: /new\nid:2\r\r'],
+    ['database: x\n: comment\ndata:a\n\n', 'database: x\n: comment\ndata: /new\n\n'],
+  ] as const) {
+    const changed = withData(Buffer.from(event), '/new');
+    assert.equal(changed.toString(), expected);
+    const [part] = createSseSplitter({ maxEventBytes: 1000 }).push(changed);
+    assert.equal(part?.data?.toString(), '/new');
+  }
 });

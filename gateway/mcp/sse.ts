@@ -239,3 +239,19 @@ function joinLines(bytes: Buffer, ranges: readonly number[]): Buffer {
   }
   return joined.subarray(0, at);
 }
+
+/** The same event with other data: `data` is one line. Every other line of it stays as it was. */
+export function withData(event: Buffer, data: string): Buffer {
+  const kept: Buffer[] = [];
+  let replaced = false;
+  for (let i = 0; i < event.length; ) {
+    let end = lineEnd(event, i);
+    const isData = event.toString('latin1', i, colonOf(event, i, end)) === 'data';
+    end += event[end] === CR && event[end + 1] === LF ? 2 : 1;
+    if (!isData) kept.push(event.subarray(i, end));
+    else if (!replaced) kept.push(Buffer.from(`data: ${data}\n`));
+    replaced ||= isData;
+    i = end;
+  }
+  return Buffer.concat(kept);
+}

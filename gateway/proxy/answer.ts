@@ -15,6 +15,8 @@ export interface Answer {
 export interface Asked {
   readonly ids: readonly (string | number)[];
   readonly batch: boolean;
+  /** Answers to these go out on another stream: here a client looks at the status alone. */
+  readonly elsewhere?: boolean;
 }
 
 export function errorAnswer(
@@ -24,7 +26,7 @@ export function errorAnswer(
 ): Answer {
   const { entry } = error;
   const rpc = error.toJsonRpc();
-  const status = asked.ids.length > 0 && entry.httpAlways !== true ? 200 : entry.http;
+  const status = statusOf(error, asked);
   const errors = asked.ids.map((id) => ({ jsonrpc: '2.0', id, error: rpc }));
   const content = asked.batch && errors.length > 0 ? errors : (errors[0] ?? { jsonrpc: '2.0', id: null, error: rpc });
   const outcomes = asked.ids.length > 0 ? asked.ids.map((id) => ({ id, error: entry.rpc })) : [{ error: entry.rpc }];
@@ -35,6 +37,11 @@ export function errorAnswer(
     body: Buffer.from(JSON.stringify(content)),
     outcomes,
   };
+}
+
+function statusOf({ entry }: GatewayError, { ids, elsewhere }: Asked): number {
+  if (elsewhere === true) return Math.max(entry.http, 400);
+  return ids.length > 0 && entry.httpAlways !== true ? 200 : entry.http;
 }
 
 /** The same error as one last SSE event of a stream that is already under way. */

@@ -15,12 +15,16 @@ import { bearerOf } from '../identity/token.ts';
 import { clientInfoOf } from '../mcp/client-info.ts';
 import { decide } from '../policy/decide.ts';
 import type { RequestMessage } from '../recording/frame.ts';
-import { sealMcpSessionId, unsealMcpSessionId } from '../sessions/mcp-session-id.ts';
+import { frozenError } from '../sessions/freeze.ts';
+import { sealMcpSessionId } from '../sessions/mcp-session-id.ts';
 import type { Session } from '../sessions/sessions.ts';
+import { awaitAgain, bind, unseal } from './bindings.ts';
 import { type ClientEdge, createClientEdge } from './client-edge.ts';
-import { recordHeaders, requestHeadersForUpstream } from './headers.ts';
+import { dispatch } from './dispatch.ts';
+import { recordHeaders } from './headers.ts';
 import { type Place, takePlace } from './place.ts';
 import { askedOf, type ReadRequest, readBodiless, readBody, readPost } from './read-request.ts';
+import { createReflectionGuard } from './reflection.ts';
 import {
   answer,
   challengeFor,
@@ -32,10 +36,11 @@ import {
 } from './refuse.ts';
 import { createRelay } from './relay.ts';
 import type { InForce, Runtime } from './runtime.ts';
+import { createScreen, type Screen } from './screen.ts';
 import { startOf } from './session-start.ts';
 import { createTap, type Tap } from './tap.ts';
-import type { Target } from './target.ts';
-import { type Upstream, upstreamError } from './upstream.ts';
+import { SEALED_ENDPOINT, type Target } from './target.ts';
+import { upstreamError } from './upstream.ts';
 
 /** One call, enriched by each step. */
 export interface Call {
@@ -50,7 +55,7 @@ export interface Call {
   readonly body: Buffer;
   readonly read: ReadRequest;
   readonly messages: readonly RequestMessage[];
-  /** The upstream's own session id, where the client sent its sealed form. */
+  /** The upstream's own session id, or its address for messages, where the client sent its sealed form. */
   readonly mcpSession: string | undefined;
 }
 
@@ -94,8 +99,9 @@ async function authenticate(
   target: Target,
   request: IncomingMessage,
 ): Promise<Principal> {
-  const refusing = runtime.refusing();
+  const refusing = runtime.refusing(target.connection.durability);
   if (refusing !== undefined) throw new GatewayError(refusing);
+  if (!runtime.freezes.known()) throw new GatewayError('state_unavailable', 'not_forwarded', 'Calls may be frozen.');
   const token = bearerOf(request.rawHeaders);
   if (token === undefined) throw new GatewayError('unauthenticated');
   return runtime.tokens.check(token, target.connection.name, inForce.config);
@@ -120,7 +126,7 @@ type Reading = Omit<Call, 'body' | 'read' | 'messages' | 'mcpSession'>;
 
 /** Reads the body and decides on each message. What is refused comes back as a call that may not be forwarded. */
 async function readCall(reading: Reading, place: Place): Promise<Call> {
-  const { request, target, session } = reading;
+  const { request, target } = reading;
   let body: Buffer = Buffer.alloc(0);
   let read: ReadRequest;
   try {
@@ -132,9 +138,10 @@ async function readCall(reading: Reading, place: Place): Promise<Call> {
   } catch (error) {
     read = { messages: [], batch: false, era: 'legacy', refused: toGatewayError(error) };
   }
-  const sealed = unsealFor(reading);
-  const refused =
-    place.refused ?? target.refused ?? read.refused ?? sealed.refused ?? unawaited(session, read, sealed.upstream);
+  if (target.transport === 'sse-message') read = { ...read, elsewhere: true };
+  const early = place.refused ?? target.refused ?? read.refused ?? frozen(reading, read);
+  const bound = early === undefined ? await bind(reading, read) : unseal(reading);
+  const refused = early ?? bound.refused;
   const messages = read.messages.map(({ kind, id, method, name }) => {
     const decision = decide({ kind, ...(method === undefined ? {} : { method }) });
     return {
@@ -150,36 +157,14 @@ async function readCall(reading: Reading, place: Place): Promise<Call> {
     body,
     read: refused === undefined ? read : { ...read, refused },
     messages,
-    mcpSession: sealed.upstream,
+    mcpSession: bound.upstream,
   };
 }
 
-function unsealFor({ runtime, request, session }: Reading): { upstream: string | undefined; refused?: GatewayError } {
-  const header = request.headers['mcp-session-id'];
-  if (typeof header !== 'string') return { upstream: undefined };
-  const unsealed = unsealMcpSessionId(runtime.sealingKey, session.id, header);
-  if (unsealed.kind === 'ours') return { upstream: unsealed.upstream };
-  if (unsealed.kind === 'foreign') {
-    const { principal, connection } = session;
-    const details = { session: session.id, owner: unsealed.session, subject: principal.subject, connection };
-    runtime.log.warn({ event: 'foreign_session_id', ...details }, "A call came with another session's Mcp-Session-Id.");
-    void runtime.system.event('foreign_session_id', details).catch(() => {});
-  }
-  return { upstream: undefined, refused: new GatewayError('mcp_session_unknown') };
-}
-
-/** A client's response passes once, and only for a request of the server that this session was sent. */
-function unawaited(session: Session, read: ReadRequest, mcpSession: string | undefined): GatewayError | undefined {
-  return session.awaited.take(mcpSession, responseIdsOf(read)) ? undefined : new GatewayError('response_not_awaited');
-}
-
-function responseIdsOf(read: ReadRequest): (string | number)[] {
-  return read.messages.flatMap(({ kind, id }) => (kind === 'response' && id !== undefined ? [id] : []));
-}
-
-/** What was not forwarded may be tried again: its responses are awaited as before. */
-function awaitAgain({ session, read, mcpSession }: Call): void {
-  for (const id of responseIdsOf(read)) session.awaited.add(mcpSession, id);
+function frozen({ runtime, session }: Reading, read: ReadRequest): GatewayError | undefined {
+  const { connection, principal } = session;
+  const freeze = runtime.freezes.match({ connection, principal, messages: read.messages });
+  return freeze === undefined ? undefined : frozenError(freeze);
 }
 
 /** What the client calls itself is known with its first message: an event, once and when it changes. */
@@ -205,7 +190,7 @@ async function recordRequest(call: Call): Promise<void> {
       ...(read.refused === undefined ? {} : { refused: read.refused.code }),
     });
   } catch (cause) {
-    if (read.refused === undefined) awaitAgain(call);
+    if (read.refused === undefined) awaitAgain(session, read, call.mcpSession);
     throw new GatewayError('recording_unavailable', 'not_forwarded', undefined, { cause });
   }
 }
@@ -220,13 +205,18 @@ async function forward(call: Call, place: Place): Promise<void> {
     () => relay.abort(new GatewayError('upstream_timeout', 'not_forwarded', 'All its connections are in use.')),
     target.connection.limits.firstByte,
   );
+  const reflection = createReflectionGuard();
   const relay = createRelay({
     tap,
+    reflection,
     edge,
     started,
     asked: askedOf(read),
     disconnectCancels: read.era === 'modern' || request.method === 'GET',
     eventBytes: target.connection.limits.eventBytes,
+    firstByte: target.connection.limits.firstByte,
+    listsTasks: read.messages.some(({ method }) => method === 'tasks/list'),
+    screen: screenFor(call),
     requestBytes: call.body.length,
     own: (error) =>
       error === undefined ? target.cors : [...target.cors, ...challengeFor(error, call.inForce, target)],
@@ -240,7 +230,7 @@ async function forward(call: Call, place: Place): Promise<void> {
     onSent: () => clearTimeout(queued),
     onEnd({ result, error }) {
       clearTimeout(queued);
-      if (error?.fate === 'not_forwarded') awaitAgain(call);
+      if (error?.fate === 'not_forwarded') awaitAgain(session, read, call.mcpSession);
       runtime.metrics.outcome(target.connection.name, result);
       if (error !== undefined) logFailure(call, error);
       ended.resolve();
@@ -251,27 +241,28 @@ async function forward(call: Call, place: Place): Promise<void> {
   if (place.signal.aborted) abort();
   try {
     if (upstream === undefined) throw new GatewayError('internal', 'not_forwarded', 'The connection has no upstream.');
-    await dispatch(call, upstream, relay);
+    await dispatch(call, upstream, relay, reflection);
   } catch (error) {
     relay.abort(error instanceof GatewayError ? error : upstreamError(error, false));
   }
   await ended.promise;
 }
 
-async function dispatch(call: Call, upstream: Upstream, relay: ReturnType<typeof createRelay>): Promise<void> {
-  const { request, target, body } = call;
-  const { headers: credential } = await upstream.credential();
-  const session = call.mcpSession === undefined ? [] : [['mcp-session-id', call.mcpSession] as const];
-  const headers = requestHeadersForUpstream(request.rawHeaders, [...session, ...credential]);
-  upstream.dispatcher.dispatch(
-    {
-      path: target.path + target.search,
-      method: (request.method ?? 'GET') as 'GET',
-      headers,
-      body: request.method === 'POST' ? body : null,
-      // An answer may take as long as its tool; undici must not queue other calls behind it.
-      blocking: false,
+function screenFor({ runtime, session, target, tap, mcpSession }: Call): Screen {
+  const { connection } = target;
+  const prefix = connection.host === undefined ? `/${connection.name}` : '';
+  return createScreen({
+    session,
+    connection,
+    mcpSession,
+    isSse: target.transport === 'sse',
+    handles: runtime.handles,
+    eventIds: runtime.eventIds,
+    sealEndpoint(upstream) {
+      const sealed = sealMcpSessionId(runtime.sealingKey, session.id, upstream, 'sse-endpoint');
+      return `${prefix}${connection.sse?.messages ?? ''}?${SEALED_ENDPOINT}=${sealed}`;
     },
-    relay,
-  );
+    onWithheld: (kind) =>
+      session.strand.append({ type: 'event', event: { name: 'handle.withheld', exchange: tap.exchange, kind } }),
+  });
 }

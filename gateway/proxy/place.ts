@@ -8,7 +8,7 @@ export interface Place {
   readonly refused: GatewayError | undefined;
   /** Aborted with a GatewayError. */
   readonly signal: AbortSignal;
-  abort(reason: string): void;
+  abort(error: GatewayError): void;
   leave(): void;
 }
 
@@ -21,7 +21,7 @@ export function takePlace(runtime: Runtime, session: Session, target: Target): P
   const place: Place = {
     refused: stopping ?? ended ?? (full ? new GatewayError('too_many_exchanges') : undefined),
     signal: controller.signal,
-    abort: (reason) => controller.abort(new GatewayError(reason === 'session_ended' ? reason : 'shutting_down')),
+    abort: (error) => controller.abort(error),
     leave: () => void session.exchanges.delete(place),
   };
   session.exchanges.add(place);

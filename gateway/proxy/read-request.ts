@@ -10,6 +10,8 @@ export interface ReadRequest {
   readonly messages: readonly ClientMessage[];
   readonly batch: boolean;
   readonly era: Era;
+  /** Set for messages of the 2024-11-05 transport, which are answered on its stream. */
+  readonly elsewhere?: boolean;
   /** Why it may not pass. */
   readonly refused?: GatewayError;
 }
@@ -117,5 +119,5 @@ function single(request: IncomingMessage, name: string): string | undefined {
 /** The requests in it that await an answer. */
 export function askedOf(read: ReadRequest): Asked {
   const ids = read.messages.flatMap(({ kind, id }) => (kind === 'request' && id !== undefined ? [id] : []));
-  return { ids, batch: read.batch };
+  return { ids, batch: read.batch, ...(read.elsewhere === true ? { elsewhere: true } : {}) };
 }

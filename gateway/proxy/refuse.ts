@@ -4,11 +4,12 @@ import { GatewayError } from '../errors.ts';
 import { challenge } from '../identity/metadata.ts';
 import { type Asked, errorAnswer } from './answer.ts';
 import type { ClientEdge } from './client-edge.ts';
+import { loggableReason } from './credential-error.ts';
 import type { Call } from './exchange.ts';
 import { recordHeaders } from './headers.ts';
 import { askedOf, readBody, readPost } from './read-request.ts';
 import type { InForce, Runtime } from './runtime.ts';
-import type { Target } from './target.ts';
+import { METHODS, type Target } from './target.ts';
 
 type Headers = readonly (readonly [string, string])[];
 
@@ -47,7 +48,9 @@ function ownHeaders(error: GatewayError, { target, request, inForce }: Call): He
     ...target.cors,
     // What the client still sends is not read.
     ...(request.complete ? [] : [['connection', 'close'] as const]),
-    ...(error.code === 'method_not_allowed' ? [['allow', 'GET, POST, DELETE, OPTIONS'] as const] : []),
+    ...(error.code === 'method_not_allowed'
+      ? [['allow', `${METHODS[target.transport].join(', ')}, OPTIONS`] as const]
+      : []),
     ...challengeFor(error, inForce, target),
   ];
 }
@@ -57,7 +60,10 @@ export function challengeFor(error: GatewayError, inForce: InForce, target: Targ
   if (error.entry.http !== 401) return [];
   const known = error.code === 'session_ended' || error.detail !== undefined;
   const why = known ? { error: 'invalid_token' as const, description: error.message } : undefined;
-  return [['www-authenticate', challenge(inForce.config, target.connection.name, target.path, why)]];
+  const { connection, transport, path } = target;
+  // The address for messages is not a resource of its own: the stream's is.
+  const resource = transport === 'sse-message' ? (connection.sse?.path ?? path) : path;
+  return [['www-authenticate', challenge(inForce.config, connection.name, resource, why)]];
 }
 
 /** Who calls is not known, or may not enter: an event of the system strand (which also logs it), and words. */
@@ -112,7 +118,12 @@ function send(edge: ClientEdge, error: GatewayError, extra: Headers, asked: Aske
 export function logFailure({ runtime, session, tap, target }: Call, error: GatewayError): void {
   const facts = { event: 'exchange_failed', code: error.code, fate: error.fate, session: session.id };
   const err = error.code === 'internal' ? { err: error.cause } : {};
-  runtime.log.warn({ ...facts, ...err, exchange: tap.exchange, connection: target.connection.name }, error.message);
+  // Which reference or account failed: for the operator, in words that hold no secret.
+  const why = error.code === 'credential_unavailable' ? { reason: loggableReason(error) } : {};
+  runtime.log.warn(
+    { ...facts, ...err, ...why, exchange: tap.exchange, connection: target.connection.name },
+    error.message,
+  );
 }
 
 export function toGatewayError(error: unknown): GatewayError {

@@ -6,13 +6,18 @@
 import { createHmac, type KeyObject } from 'node:crypto';
 import type { Dispatcher } from 'undici';
 import { GatewayError } from '../errors.ts';
-import type { EndFrame, ReturnedMessage } from '../recording/frame.ts';
+import type { ReturnedMessage } from '../recording/frame.ts';
 import { type Asked, errorAnswer, errorEvent } from './answer.ts';
+import { createAnswers } from './answers.ts';
 import type { ClientEdge } from './client-edge.ts';
-import { contentEncodingOf, recordHeaders, responseHeadersForClient } from './headers.ts';
+import { recordHeaders, responseHeadersForClient } from './headers.ts';
+import { createInOrder } from './in-order.ts';
+import type { ReflectionGuard } from './reflection.ts';
 import { createBodyStream, createSseStream, type OutPart, type ResponseStream } from './response-stream.ts';
+import type { Screen } from './screen.ts';
 import type { Tap } from './tap.ts';
 import { upstreamError } from './upstream.ts';
+import { headersOf, mcpSessionIn, refusedAnswer } from './upstream-answer.ts';
 
 export interface RelayInput {
   readonly tap: Tap;
@@ -21,6 +26,12 @@ export interface RelayInput {
   /** A disconnect cancels: the modern era, and streams that were opened by GET. */
   readonly disconnectCancels: boolean;
   readonly eventBytes: number;
+  /** Milliseconds that the upstream may take until its answer begins; hints (1xx) are none. */
+  readonly firstByte: number;
+  /** The answer lists what belongs to others too, and is held back until they are out of it. */
+  readonly listsTasks: boolean;
+  readonly screen: Screen;
+  readonly reflection: ReflectionGuard;
   readonly requestBytes: number;
   /** `performance.now()` when the call came in. */
   readonly started: number;
@@ -49,14 +60,15 @@ const HIGH_WATER = 1024 * 1024;
 export function createRelay(input: RelayInput): Relay {
   const { tap, edge } = input;
   const witness = createHmac('sha256', input.witnessKey);
-  const outcomes: EndFrame['outcome']['messages'][number][] = [];
-  const unanswered = new Set<string | number>(input.asked.ids);
+  const answers = createAnswers(input.asked.ids);
   const ready: Buffer[] = [];
   let controller: Dispatcher.DispatchController | undefined;
   let sent = false;
   let status: number | undefined;
   let stream: ResponseStream | undefined;
   let resumable = false;
+  /** A part of the upstream's answer is on its way to the client. */
+  let spoken = false;
   let mcpSession: string | undefined;
   let upstreamBytes = 0;
   let upstreamStarted = performance.now();
@@ -67,6 +79,10 @@ export function createRelay(input: RelayInput): Relay {
   /** Set before the upstream is aborted, since its error comes back in the same turn. */
   let failed = false;
   let aborted: GatewayError | undefined;
+  const steps = createInOrder((held) => {
+    if (held) controller?.pause();
+    else resumeIfReady();
+  });
 
   edge.onDrain(() => {
     slow = false;
@@ -78,7 +94,8 @@ export function createRelay(input: RelayInput): Relay {
   });
 
   function resumeIfReady(): void {
-    if (controller?.paused === true && waiting < HIGH_WATER / 2 && (!slow || edge.gone)) controller.resume();
+    if (controller?.paused === true && !steps.waiting && waiting < HIGH_WATER / 2 && (!slow || edge.gone))
+      controller.resume();
   }
 
   function start(raw: readonly (Buffer | string)[]): void {
@@ -87,12 +104,15 @@ export function createRelay(input: RelayInput): Relay {
       fail(refused);
       return;
     }
-    const headers = toPairs(raw);
-    mcpSession = headers.find(([name]) => name === 'mcp-session-id')?.[1];
+    const headers = headersOf(raw);
+    mcpSession = mcpSessionIn(headers);
     const sealed = mcpSession === undefined ? [] : [['mcp-session-id', input.sealSessionId(mcpSession)] as const];
     const released = responseHeadersForClient(raw, [...input.own(), ...sealed]);
+    input.reflection.checkHeaders(released);
     const sse = headers.some(([name, value]) => name === 'content-type' && /^text\/event-stream\b/i.test(value));
-    stream = sse ? createSseStream(input.eventBytes) : createBodyStream(headers);
+    stream = sse
+      ? createSseStream(input.eventBytes)
+      : createBodyStream(headers, input.listsTasks ? input.eventBytes : undefined);
     edge.head(status ?? 502, released, false);
     tap.response('upstream', status ?? 502, recordHeaders(released, input.fingerprint), (error) => {
       if (error !== undefined) recordingFailed(error);
@@ -101,20 +121,37 @@ export function createRelay(input: RelayInput): Relay {
     });
   }
 
+  /** A part on its way out: looked at, then released, after all that came before it. */
+  function admit(part: OutPart, withheld = false): void {
+    // What is not for this session is not in its recording either.
+    const pass = (looked: OutPart | undefined): void => looked && release(looked, withheld);
+    steps.add(() => {
+      let waits: Promise<void> | undefined;
+      guarded(() => {
+        const looked = withheld ? part : input.screen.look(part, mcpSession);
+        if (!(looked instanceof Promise)) return pass(looked);
+        waits = looked.then(
+          (passing) => guarded(() => pass(passing)),
+          (error: unknown) => guarded(() => raise(error)),
+        );
+      });
+      return waits;
+    });
+  }
+
+  /** What waited for the rest of a secret that did not come. */
+  function flush(): void {
+    const rest = input.reflection.end();
+    if (rest.length > 0) for (const part of stream?.push(rest, admit) ?? []) admit(part);
+  }
+
   function release(part: OutPart, withheld = false): void {
     for (const message of part.messages ?? []) {
-      if (message.kind === 'response') {
-        const { id, error, isError } = message;
-        if (id !== undefined) unanswered.delete(id);
-        outcomes.push({
-          ...(id === undefined ? {} : { id }),
-          ...(error === undefined ? {} : { error }),
-          ...(isError ? { isError } : {}),
-        });
-      }
-      input.onMessage(message, mcpSession);
+      answers.note(message);
+      input.onMessage(message, mcpSession ?? input.screen.endpoint);
     }
-    if (part.resumable && !withheld) resumable = true;
+    if (part.id !== undefined && !withheld) resumable = true;
+    spoken ||= !withheld;
     const size = withheld ? 0 : part.bytes.length;
     waiting += size;
     tap.data('upstream', part.bytes, { ...part, unreleased: edge.gone || withheld }, (error) => {
@@ -149,7 +186,7 @@ export function createRelay(input: RelayInput): Relay {
           ...(status === undefined || (how.abortedBy === 'client' && !edge.headSent) ? {} : { http: status }),
           result: how.result,
           ...(how.error === undefined ? {} : { fate: how.error.fate }),
-          messages: outcomes,
+          messages: answers.all,
         },
         bytes: {
           request: input.requestBytes,
@@ -179,23 +216,24 @@ export function createRelay(input: RelayInput): Relay {
     if (ending !== 'no' || failed) return;
     failed = true;
     controller?.abort(error);
-    if (stream === undefined) {
+    // Also in place of an upstream's head that was recorded and has not gone out: a second `response` says so.
+    if (stream === undefined || !(edge.headSent || spoken)) {
       const answer = errorAnswer(error, input.asked, input.own(error));
       status = answer.status;
       const headers = answer.headers.flat();
       edge.head(answer.status, headers, false);
       tap.response('gateway', answer.status, recordHeaders(headers, input.fingerprint), ifRefused);
       say(answer.body);
-      outcomes.push(...answer.outcomes);
+      answers.add(answer.outcomes);
       finish({ result: error.code, error, abortedBy: 'gateway' });
       return;
     }
     // A stream with event ids can be resumed where it broke off: an error would end the request instead.
-    const speak = stream.kind === 'sse' && !resumable && unanswered.size > 0;
+    const speak = stream.kind === 'sse' && !resumable && answers.missing().length > 0;
     if (speak) {
-      const ids = [...unanswered];
+      const ids = answers.missing();
       say(errorEvent(error, ids));
-      outcomes.push(...ids.map((id) => ({ id, error: error.entry.rpc })));
+      answers.add(ids.map((id) => ({ id, error: error.entry.rpc })));
     }
     finish({
       result: error.code,
@@ -258,7 +296,12 @@ export function createRelay(input: RelayInput): Relay {
       input.onSent();
     },
     onResponseStart(given, code) {
-      if (code < 200) return;
+      if (code < 200) {
+        // undici's clock begins anew with each hint: an upstream that sends them without end would never be late.
+        const late = performance.now() - upstreamStarted > input.firstByte;
+        if (late) guarded(() => fail(new GatewayError('upstream_timeout', 'outcome_withheld')));
+        return;
+      }
       status = code;
       guarded(() => start((given.rawHeaders ?? []) as readonly (Buffer | string)[]));
     },
@@ -266,22 +309,25 @@ export function createRelay(input: RelayInput): Relay {
       guarded(() => {
         upstreamBytes += chunk.length;
         witness.update(chunk);
-        for (const part of stream?.push(chunk, (late) => guarded(() => release(late))) ?? []) release(part);
+        const bytes = input.reflection.push(chunk);
+        for (const part of stream?.push(bytes, (late) => guarded(() => admit(late))) ?? []) admit(part);
       });
     },
     onResponseEnd() {
       upstreamEnded = performance.now();
       guarded(() => {
-        for (const part of stream?.end() ?? []) release(part);
-        finish({ result: 'complete' });
+        flush();
+        for (const part of stream?.end() ?? []) admit(part);
+        steps.add(() => guarded(() => finish({ result: 'complete' })));
       });
     },
     onResponseError(_, error) {
       upstreamEnded = performance.now();
       guarded(() => {
         // No reader dispatches an event that was broken off, and its rest would spoil the words that follow.
-        for (const part of stream?.end() ?? []) release(part, part.incomplete);
-        fail(upstreamError(error, sent));
+        flush();
+        for (const part of stream?.end() ?? []) admit(part, part.incomplete);
+        steps.add(() => guarded(() => fail(upstreamError(error, sent))));
       });
     },
     abort({ code, fate, detail, cause }) {
@@ -292,23 +338,8 @@ export function createRelay(input: RelayInput): Relay {
   };
 }
 
-/** Answers of an upstream that must not pass: nobody else's redirect, login or encoding reaches a client. */
-function refusedAnswer(status: number, raw: readonly (Buffer | string)[]): GatewayError | undefined {
-  if (status >= 300 && status < 400) return new GatewayError('upstream_redirect', 'outcome_withheld');
-  if (status === 401 || status === 403 || status === 407) {
-    return new GatewayError('upstream_refused_credential', 'outcome_withheld', `It answered ${status}.`);
-  }
-  const encoding = contentEncodingOf(raw);
-  if (encoding !== undefined) return new GatewayError('upstream_encoded', 'outcome_withheld');
-  return undefined;
-}
-
-function toPairs(raw: readonly (Buffer | string)[]): [string, string][] {
-  const found: [string, string][] = [];
-  for (let index = 0; index + 1 < raw.length; index += 2) {
-    found.push([String(raw[index]).toLowerCase(), raw[index + 1]?.toString('latin1') ?? '']);
-  }
-  return found;
+function raise(error: unknown): never {
+  throw error;
 }
 
 function rounded(milliseconds: number): number {

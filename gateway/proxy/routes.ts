@@ -5,8 +5,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import express from 'express';
+import { clientPaths } from '../config.ts';
 import { GatewayError } from '../errors.ts';
 import { protectedResourceMetadata } from '../identity/metadata.ts';
+import { IDENTITY_KEYS_PATH } from '../identity/upstream-identity.ts';
 import { type Answer, errorAnswer } from './answer.ts';
 import { handleCall } from './exchange.ts';
 import type { Runtime } from './runtime.ts';
@@ -19,6 +21,8 @@ export function createGatewayServer(runtime: Runtime, headerBytes: number): Serv
   app.disable('x-powered-by');
   app.disable('etag');
   app.use((request, response, next) => {
+    // It came in one piece with what was refused: whoever is in front of this gateway took it for a part of that.
+    if (over.has(request.socket)) return;
     // Probes come from a load balancer that knows no host name of ours.
     if (request.url === '/healthz' || request.url === '/readyz') return probe(runtime, request.url, response);
     const addressed = addressOf(runtime.inForce().config, request);
@@ -41,6 +45,12 @@ export function createGatewayServer(runtime: Runtime, headerBytes: number): Serv
     const found = metadataAt(runtime, request);
     if (found === undefined) return next();
     response.set({ 'access-control-allow-origin': '*', 'cache-control': 'max-age=60' }).json(found);
+  });
+  app.get(IDENTITY_KEYS_PATH, (request, response) => {
+    runtime.identity.keys().then(
+      (keys) => response.set('cache-control', 'max-age=300').json(keys),
+      () => refuse(runtime, request, response, new GatewayError('state_unavailable')),
+    );
   });
   app.use((request: IncomingMessage, response: ServerResponse) => {
     refuse(runtime, request, response, new GatewayError('not_found'));
@@ -97,10 +107,11 @@ function metadataAt(runtime: Runtime, request: IncomingMessage) {
   const rest = (request.url ?? '').slice(WELL_KNOWN.length);
   for (const connection of Object.values(config.connections)) {
     if (connection.host !== undefined && connection.host !== host) continue;
-    for (const path of connection.paths) {
+    const paths = clientPaths(connection);
+    for (const path of paths) {
       const own = connection.host === undefined ? `/${connection.name}${path}` : path;
       // RFC 9728 puts the resource's path behind the well-known part; at an own host's root the first path is meant.
-      const root = connection.host !== undefined && rest === '' && path === connection.paths[0];
+      const root = connection.host !== undefined && rest === '' && path === paths[0];
       if (rest === own || root) return protectedResourceMetadata(config, connection.name, path);
     }
   }
@@ -113,6 +124,9 @@ function probe(runtime: Runtime, url: string, response: ServerResponse): void {
   response.end(`${refusing ?? 'ok'}\n`);
 }
 
+/** Sockets on which the last answer has been given. No further request on them is processed (RFC 9112, section 9.6). */
+const over = new WeakSet<Duplex>();
+
 /** A refusal that belongs to no session: an event of the system strand. */
 function refuse(runtime: Runtime, request: IncomingMessage, response: ServerResponse, error: GatewayError): void {
   runtime.system.refused({
@@ -121,6 +135,7 @@ function refuse(runtime: Runtime, request: IncomingMessage, response: ServerResp
     ...(error.detail === undefined ? {} : { detail: error.detail }),
   });
   const answer: Answer = errorAnswer(error, { ids: [], batch: false }, [['connection', 'close']]);
+  over.add(request.socket);
   response.writeHead(answer.status, [...answer.headers.flat(), 'content-length', String(answer.body.length)]);
   response.end(answer.body);
 }

@@ -1,11 +1,15 @@
 /** What every call needs, composed once by gateway.ts and passed on. */
 import type { Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
+import type { Config, Durability } from '../config.ts';
 import type { TokenCheck } from '../identity/token.ts';
+import type { UpstreamIdentity } from '../identity/upstream-identity.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import type { SystemStrand } from '../recording/system.ts';
+import type { EventIds } from '../sessions/event-ids.ts';
+import type { Freezes } from '../sessions/freezes.ts';
+import type { Handles } from '../sessions/handles.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -28,9 +32,13 @@ export interface Runtime {
   readonly sessions: Sessions;
   readonly tokens: TokenCheck;
   readonly system: SystemStrand;
+  readonly identity: UpstreamIdentity;
+  readonly handles: Handles;
+  readonly eventIds: EventIds;
+  readonly freezes: Freezes;
   readonly sealingKey: Buffer;
   /** Calls under way, for an orderly stop. */
   readonly calls: Set<Promise<void>>;
   /** Why calls are refused now, if they are: the recording can't be kept, or the gateway is stopping. */
-  refusing(): 'recording_unavailable' | 'recording_behind' | 'shutting_down' | undefined;
+  refusing(durability?: Durability): 'recording_unavailable' | 'recording_behind' | 'shutting_down' | undefined;
 }

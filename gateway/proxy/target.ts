@@ -10,6 +10,8 @@ import { checkPath, checkQuery, checkRequestHeaders } from './headers.ts';
 
 export interface Target {
   readonly connection: ConnectionConfig;
+  /** Streamable HTTP; or of the 2024-11-05 transport its stream, or a message to it that is answered on that stream. */
+  readonly transport: 'streamable' | 'sse' | 'sse-message';
   /** The upstream's path, and the query with its `?` or ''. */
   readonly path: string;
   readonly search: string;
@@ -27,7 +29,13 @@ export type Addressed =
   | { readonly kind: 'other' }
   | { readonly kind: 'refused'; readonly error: GatewayError; readonly connection?: string };
 
-const METHODS = new Set(['GET', 'POST', 'DELETE']);
+export const METHODS: Record<Target['transport'], readonly string[]> = {
+  streamable: ['GET', 'POST', 'DELETE'],
+  sse: ['GET'],
+  'sse-message': ['POST'],
+};
+/** The query parameter that holds the upstream's address for messages, sealed. */
+export const SEALED_ENDPOINT = 'sessionId';
 
 export function addressOf(config: Config, request: IncomingMessage): Addressed {
   const malformed = checkRequestHeaders(request.rawHeaders, request.httpVersion) ?? checkPath(request.url ?? '');
@@ -42,12 +50,13 @@ export function addressOf(config: Config, request: IncomingMessage): Addressed {
   const mark = url.indexOf('?');
   const path = mark < 0 ? url : url.slice(0, mark);
   const search = mark < 0 ? '' : url.slice(mark);
-  const found = connectionAt(config, host, path);
+  const found = connectionAt(config, host, path, search);
   if (found === undefined) return { kind: 'other' };
-  const badQuery = checkQuery(search, found.connection.query);
+  const { transport, connection } = found;
+  const badQuery = checkQuery(search, transport === 'sse-message' ? [SEALED_ENDPOINT] : connection.query);
   const refused =
     badQuery ??
-    (METHODS.has(request.method ?? '') ? undefined : new GatewayError('method_not_allowed', 'not_forwarded'));
+    (METHODS[transport].includes(request.method ?? '') ? undefined : new GatewayError('method_not_allowed'));
   const target: Target = {
     ...found,
     search,
@@ -59,19 +68,25 @@ export function addressOf(config: Config, request: IncomingMessage): Addressed {
   return { kind: 'connection', target };
 }
 
-function connectionAt(
-  config: Config,
-  host: string,
-  path: string,
-): { connection: ConnectionConfig; path: string } | undefined {
+type Found = Pick<Target, 'connection' | 'path' | 'transport'>;
+
+function connectionAt(config: Config, host: string, path: string, search: string): Found | undefined {
   for (const connection of Object.values(config.connections)) {
-    if (connection.host === host) return connection.paths.includes(path) ? { connection, path } : undefined;
+    if (connection.host === host) return pathOf(connection, path, search);
   }
   const [, name = ''] = path.split('/', 2);
   const connection = config.connections[name];
   if (connection === undefined || connection.host !== undefined) return undefined;
-  const rest = path.slice(name.length + 1);
-  return connection.paths.includes(rest) ? { connection, path: rest } : undefined;
+  return pathOf(connection, path.slice(name.length + 1), search);
+}
+
+/** A server may take both transports' messages at one path; the sealed address tells them apart. */
+function pathOf(connection: ConnectionConfig, path: string, search: string): Found | undefined {
+  const { sse, paths } = connection;
+  const sealed = search.startsWith(`?${SEALED_ENDPOINT}=`) || !paths.includes(path);
+  if (path === sse?.messages && sealed) return { connection, path, transport: 'sse-message' };
+  if (path === sse?.path) return { connection, path, transport: 'sse' };
+  return paths.includes(path) ? { connection, path, transport: 'streamable' } : undefined;
 }
 
 /** The name without its port: behind a load balancer the port is not the public one. */

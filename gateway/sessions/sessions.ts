@@ -24,12 +24,14 @@ export interface Session {
   /** Key of the witnesses of what came from upstream. */
   readonly witnessKey: KeyObject;
   /** Exchanges under way, each with the function that aborts it. */
-  readonly exchanges: Set<{ abort(reason: string): void }>;
+  readonly exchanges: Set<{ abort(error: GatewayError): void }>;
   /** Digest of the configuration that was last recorded as in force. */
   configuration: string;
   readonly opened: number;
   lastUsed: number;
   expires: number;
+  /** Version of the upstream credential that was last recorded as in use. */
+  credential?: string;
   /** What the client last called itself. */
   client?: string;
   /** Why it ends; set once, and from then on no call enters. */
@@ -55,8 +57,8 @@ export interface Sessions {
   count(): number;
   /** Exchanges under way in all sessions of a principal on this replica. */
   busy(principal: Principal): number;
-  /** Aborts every exchange under way. */
-  abortAll(reason: string): void;
+  /** Aborts exchanges under way: all of them, or those of some sessions. */
+  abort(error: GatewayError, of?: (session: Session) => boolean): void;
 }
 
 export interface SessionsDeps {
@@ -65,6 +67,8 @@ export interface SessionsDeps {
   readonly audit: Store;
   readonly clock: Clock;
   readonly witnessKey: Buffer;
+  /** Told when a session has ended: what is kept for it can go. */
+  readonly onEnd?: (connection: string, session: string) => void;
 }
 
 /** Written when a session is opened: `sessions/<session key>.json`. */
@@ -109,6 +113,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
       witnessKey,
       exchanges: new Set(),
       configuration: there === undefined ? facts.configuration : '',
+      // The version that a strand of before the restart last named is not known here: it is named again.
+      ...(there === undefined && facts.credential !== undefined ? { credential: facts.credential } : {}),
       opened,
       lastUsed: clock.millis(),
       expires,
@@ -153,11 +159,12 @@ export function createSessions(deps: SessionsDeps): Sessions {
     await state.create(endedName(id), Buffer.from(JSON.stringify({ reason, at: clock.millis() })));
     await note('session.closed', id, subject, { connection: strand.connection }, reason);
     await recorder.end(strand, reason);
+    deps.onEnd?.(strand.connection, id);
   }
 
   async function endSession(key: string, session: Session, reason: string): Promise<void> {
     session.ended = reason;
-    for (const exchange of [...session.exchanges]) exchange.abort('session_ended');
+    for (const exchange of [...session.exchanges]) exchange.abort(new GatewayError('session_ended'));
     // Their last frames come before `strand.end`: an exchange leaves the set when its end is recorded, and the next
     // sweep goes on here.
     if (session.exchanges.size > 0) return;
@@ -253,10 +260,11 @@ export function createSessions(deps: SessionsDeps): Sessions {
       for (const { opened } of openingsOf(principal)) busy += opened?.exchanges.size ?? 0;
       return busy;
     },
-    abortAll(reason) {
+    abort(error, of = () => true) {
       // A session that is still being opened has no exchange yet: its first call asks whether it may go on.
       for (const { opened } of byKey.values()) {
-        for (const exchange of [...(opened?.exchanges ?? [])]) exchange.abort(reason);
+        if (opened === undefined || !of(opened)) continue;
+        for (const exchange of [...opened.exchanges]) exchange.abort(error);
       }
     },
   };

@@ -1,0 +1,90 @@
+/** What the gateway says of itself: in its log, in the system strand and as audit objects. */
+import { join } from 'node:path';
+import { uuidv7 } from 'uuidv7';
+import { type Clock, dayOf, isoMicros } from './clock.ts';
+import type { Config } from './config.ts';
+import type { Disk } from './disk.ts';
+import { readIfThere, writeDurably } from './durable-file.ts';
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import type { Runtime } from './proxy/runtime.ts';
+import type { SealerEvents } from './recording/sealer.ts';
+import type { SystemStrand } from './recording/system.ts';
+import { frozenError } from './sessions/freeze.ts';
+import type { Store } from './store/store.ts';
+
+/** The audit object comes before the ledger's first entry; the note on disk keeps it from being made twice. */
+export async function noteLedgerOpened(disk: Disk, audit: Store, verifierKey: string, clock: Clock): Promise<void> {
+  const noted = join(disk.path, 'ledger-opened');
+  if ((await readIfThere(noted)) !== undefined) return;
+  const at = isoMicros(clock.micros());
+  const object = { v: 1, at, kind: 'ledger.opened', actor: 'gateway', ledger: disk.ledger, details: { verifierKey } };
+  await audit.create(`audit/dt=${dayOf(clock.micros())}/${uuidv7()}.json`, Buffer.from(`${JSON.stringify(object)}\n`));
+  await writeDurably(noted, [Buffer.from(`${at}\n`)]);
+}
+
+export function sealerEvents(log: Log, metrics: () => Metrics | undefined): SealerEvents {
+  return {
+    checkpoint(info) {
+      metrics()?.checkpoint(info.objects);
+      log.info({ event: 'checkpoint', ...info }, 'A checkpoint is stored.');
+    },
+    heartbeat: (info) => log.info({ event: 'heartbeat', ...info }, 'A heartbeat is in the ledger.'),
+    failed(error) {
+      metrics()?.sealFailed();
+      log.error({ event: 'seal_failed', err: error }, 'Sealing failed; it is tried again with the same bytes.');
+    },
+  };
+}
+
+export async function announceStart(runtime: Runtime, config: Config): Promise<void> {
+  const { recorder, system, log, inForce } = runtime;
+  await system.event('started', {
+    version: runtime.version,
+    configuration: inForce().digest,
+    policy: inForce().policyDigest,
+  });
+  log.warn(
+    { event: 'no_policy' },
+    'No policy is in force (policies: allow-all): every well-formed message is allowed by the rule no-policy.',
+  );
+  for (const gap of recorder.gaps) {
+    log.warn({ event: 'gap', ...gap }, 'The last stop was not orderly: this recording has a gap frame.');
+  }
+  await announceRecording(log, system, config, undefined);
+}
+
+/** What froze or thawed since the last look: recorded, and where a freeze stops whole sessions their calls are ended. */
+export async function pollFreezes({ freezes, system, sessions, log }: Runtime): Promise<void> {
+  const { on, off } = await freezes.poll();
+  for (const freeze of on) {
+    const { id, scope, actor } = freeze;
+    log.warn({ event: 'freeze_on', id, scope, actor }, 'Calls are frozen.');
+    sessions.abort(frozenError(freeze), ({ connection, principal }) => {
+      return freezes.match({ connection, principal, messages: [] })?.id === id;
+    });
+  }
+  for (const { freeze, how } of off) log.info({ event: 'freeze_off', id: freeze.id, how }, 'A freeze has ended.');
+  // Said once by `poll`: one that can't be recorded must not keep the others from being so.
+  const recorded = await Promise.allSettled([
+    ...on.map(({ id, scope, reason, actor }) => system.event('freeze.on', { id, scope, reason, actor })),
+    ...off.map(({ freeze, how }) => system.event('freeze.off', { id: freeze.id, how })),
+  ]);
+  const failed = recorded.find((one) => one.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
+/** Switching a recording off (or on again) is an event. */
+export async function announceRecording(
+  log: Log,
+  system: SystemStrand,
+  config: Config,
+  before: Config | undefined,
+): Promise<void> {
+  for (const { name, recording } of Object.values(config.connections)) {
+    const was = before?.connections[name]?.recording ?? 'on';
+    if (recording === was) continue;
+    log.warn({ event: `recording_${recording}`, connection: name }, `Recording of ${name} is ${recording}.`);
+    await system.event(`recording.${recording}`, { connection: name });
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * What an upstream's answer may say to this session: the address for messages of a 2024-11-05 server is rewritten,
+ * handles are given to the session before it hears of them, and other sessions' tasks and notices stay out.
+ */
+import type { ConnectionConfig } from '../config.ts';
+import { GatewayError } from '../errors.ts';
+import { type Handle, handlesSaid, keepTasks, mayHoldHandles, tasksListed } from '../mcp/handles.ts';
+import { withData } from '../mcp/sse.ts';
+import type { EventIds } from '../sessions/event-ids.ts';
+import type { Handles } from '../sessions/handles.ts';
+import type { OutPart } from './response-stream.ts';
+
+export interface Screen {
+  /**
+   * The part as it may be released. `undefined`: it is not for this session. Throws GatewayError, or rejects with it.
+   * `mcpSession` is the upstream's session id, where this answer names one.
+   */
+  look(part: OutPart, mcpSession: string | undefined): OutPart | undefined | Promise<OutPart | undefined>;
+  /** The upstream's address for this stream's messages, once it has named one. */
+  readonly endpoint: string | undefined;
+}
+
+export interface ScreenInput {
+  readonly session: { readonly id: string; readonly connection: string };
+  readonly connection: ConnectionConfig;
+  /** The upstream's session id that the request came with. */
+  readonly mcpSession: string | undefined;
+  /** The request opened the stream of a 2024-11-05 server. */
+  readonly isSse: boolean;
+  readonly handles: Handles;
+  readonly eventIds: EventIds;
+  /** Seals an upstream's address for messages; the address that the client gets. */
+  sealEndpoint(upstream: string): string;
+  /** Told of what is kept from the client. */
+  onWithheld(kind: Handle['kind']): void;
+}
+
+export function createScreen(input: ScreenInput): Screen {
+  const { session, connection, handles } = input;
+  let endpoint: string | undefined;
+
+  function rewriteEndpoint(part: OutPart): OutPart {
+    // A client that fell back to the old transport would send its token wherever this event points.
+    if (!input.isSse || connection.sse === undefined || endpoint !== undefined) throw refusedEndpoint();
+    const named = part.data?.toString('utf8') ?? '';
+    endpoint = addressOf(named, connection.upstream.url, connection.sse);
+    return { ...part, bytes: withData(part.bytes, input.sealEndpoint(endpoint)) };
+  }
+
+  async function lookAtHandles(part: OutPart, messages: readonly unknown[]): Promise<OutPart | undefined> {
+    let bytes = part.bytes;
+    for (const message of messages) {
+      const { given, about, related } = handlesSaid(message);
+      const other = (await notFor(about, ['ours'])) ?? (await notFor(related, ['ours', 'nobody']));
+      if (other !== undefined) {
+        // Of several messages in one body none can be left out.
+        if (messages.length > 1) throw new GatewayError('upstream_handle_refused', 'outcome_withheld');
+        input.onWithheld(other.kind);
+        return undefined;
+      }
+      for (const handle of given) {
+        if ((await handles.give(session, handle)) === 'foreign') {
+          throw new GatewayError('upstream_handle_refused', 'outcome_withheld');
+        }
+      }
+      const listed = tasksListed(message);
+      const kept = new Set<string>();
+      for (const task of listed) if ((await handles.ownerOf(session, task)) === 'ours') kept.add(task.value);
+      if (kept.size === new Set(listed.map(({ value }) => value)).size) continue;
+      if (messages.length > 1 || part.whole !== true)
+        throw new GatewayError('upstream_handle_refused', 'outcome_withheld');
+      const answer = written(keepTasks(message, kept));
+      bytes = part.event === true ? withData(part.bytes, answer) : Buffer.from(answer);
+    }
+    return { ...part, bytes };
+  }
+
+  async function notFor(about: readonly Handle[], owners: readonly string[]): Promise<Handle | undefined> {
+    for (const handle of about) if (!owners.includes(await handles.ownerOf(session, handle))) return handle;
+    return undefined;
+  }
+
+  return {
+    look(part, mcpSession) {
+      if (part.id !== undefined) {
+        const upstream = mcpSession ?? input.mcpSession;
+        input.eventIds.note({ connection: session.connection, session: session.id, upstream }, part.id);
+      }
+      if (part.name === 'endpoint') return rewriteEndpoint(part);
+      if (part.data === undefined || !mayHoldHandles(part.data)) return part;
+      const messages = parsed(part.data);
+      if (messages === undefined) return part;
+      return lookAtHandles(part, messages).catch((cause: unknown) => {
+        throw cause instanceof GatewayError
+          ? cause
+          : new GatewayError('state_unavailable', 'outcome_withheld', undefined, { cause });
+      });
+    },
+    get endpoint() {
+      return endpoint;
+    },
+  };
+}
+
+/** Path and query that an `endpoint` event names: of the same origin, and the one path that is listed. */
+function addressOf(named: string, origin: string, sse: { path: string; messages: string }): string {
+  const base = new URL(sse.path, origin);
+  if (!/^[\x21-\x7e]{1,2048}$/.test(named) || !URL.canParse(named, base.href)) throw refusedEndpoint();
+  const url = new URL(named, base);
+  const plain = url.username === '' && url.password === '' && url.hash === '';
+  if (!plain || url.origin !== base.origin || url.pathname !== sse.messages) throw refusedEndpoint();
+  return url.pathname + url.search;
+}
+
+function refusedEndpoint(): GatewayError {
+  return new GatewayError('upstream_endpoint_refused', 'outcome_withheld');
+}
+
+/** The messages of an event or a body, as its reader will have them; `undefined` where it is not JSON. */
+function parsed(data: Buffer): readonly unknown[] | undefined {
+  try {
+    const value: unknown = JSON.parse(data.toString('utf8'));
+    return Array.isArray(value) ? value : [value];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Unlike JSON.parse, JSON.stringify ends where the stack does. */
+function written(message: unknown): string {
+  try {
+    return JSON.stringify(message);
+  } catch (cause) {
+    throw new GatewayError('upstream_broken', 'outcome_withheld', 'Its answer nests too deeply.', { cause });
+  }
+}

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { RequestListener } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { request } from 'undici';
+import { type GoogleDouble, startGoogle } from '../../test/google/google.ts';
+import { CERTIFICATE, PRIVATE_KEY } from '../../test/google/tls-certificate.ts';
+import { type ConnectionConfig, parseConfig } from '../config.ts';
+import { createGoogleIdentity } from '../google-identity.ts';
+import { loggableReason } from './credential-error.ts';
+import { openUpstream, type Upstream } from './upstream.ts';
+
+const ANALYSTS = 'analysts@verbatim.iam.gserviceaccount.com';
+const ADMINS = 'admins@verbatim.iam.gserviceaccount.com';
+
+const folder = mkdtempSync(join(tmpdir(), 'verbatim-upstream-'));
+let double: GoogleDouble;
+before(async () => {
+  double = await startGoogle();
+  double.impersonable.add(ANALYSTS).add(ADMINS);
+});
+after(async () => {
+  await double.close();
+  rmSync(folder, { recursive: true });
+});
+
+function connectionOf(written: Record<string, unknown>): ConnectionConfig {
+  const config = parseConfig({
+    listen: { host: '127.0.0.1', port: 0 },
+    publicUrl: 'http://127.0.0.1:1',
+    data: folder,
+    stores: { recordings: `file://${folder}/store` },
+    policies: 'allow-all',
+    issuers: { test: { issuer: 'http://127.0.0.1:2' } },
+    connections: { one: { groups: ['all'], ...written } },
+  });
+  const { one } = config.connections;
+  assert.ok(one);
+  return one;
+}
+
+function open(connection: ConnectionConfig, addresses = ['127.0.0.1']): Promise<Upstream> {
+  return openUpstream(connection, {
+    now: Date.now,
+    google: double.google,
+    identity: createGoogleIdentity(),
+    resolve: async () => addresses.map((address) => ({ address, family: 4 })),
+  });
+}
+
+test('credentialFor: the first entry that names a group wins, the same object for the same credential', async () => {
+  const none = { none: true };
+  const upstream = await open(
+    connectionOf({
+      upstream: { url: 'https://orders.example' },
+      credential: { googleIdToken: { serviceAccount: ANALYSTS } },
+      credentialByGroup: [
+        { groups: ['admins', 'owners'], credential: { googleIdToken: { serviceAccount: ADMINS } } },
+        { groups: ['guests', 'admins'], credential: none },
+        { groups: ['bots'], credential: none },
+      ],
+    }),
+  );
+  const versionFor = async (...groups: string[]) => (await upstream.credentialFor(groups).current()).version;
+  assert.equal(await versionFor(), `impersonated:${ANALYSTS}`);
+  assert.equal(await versionFor('others'), `impersonated:${ANALYSTS}`);
+  assert.equal(await versionFor('guests', 'owners'), `impersonated:${ADMINS}`);
+  assert.equal(await versionFor('guests'), undefined);
+  assert.equal(upstream.credentialFor(['bots']), upstream.credentialFor(['guests']));
+  assert.equal(upstream.credentialFor(['admins']), upstream.credentialFor(['owners']));
+  assert.notEqual(upstream.credentialFor([]), upstream.credentialFor(['admins']));
+  await upstream.close();
+});
+
+async function startGoogleApi(answer: RequestListener): Promise<{ port: number; close(): Promise<void> }> {
+  const server = createServer({ cert: CERTIFICATE, key: PRIVATE_KEY }, answer);
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  return {
+    port: (server.address() as AddressInfo).port,
+    async close() {
+      server.closeAllConnections();
+      await new Promise<void>((done) => server.close(() => done()));
+    },
+  };
+}
+
+test('a Google API over TLS gets the access token of the connection’s account, and not the gateway’s own', async () => {
+  const seen: (string | string[] | undefined)[][] = [];
+  const api = await startGoogleApi((request, response) => {
+    seen.push([request.headers.authorization, request.headers['x-goog-user-project']]);
+    response.end('{}');
+  });
+  const ca = join(folder, 'ca.pem');
+  writeFileSync(ca, CERTIFICATE);
+  const url = `https://bigquery.googleapis.com:${api.port}`;
+  const scopes = ['https://www.googleapis.com/auth/bigquery.readonly'];
+  const upstream = await open(
+    connectionOf({
+      upstream: { url, allowAddresses: ['loopback'], ca: `file:${ca}` },
+      credential: { googleAccessToken: { serviceAccount: ANALYSTS, scopes, quotaProject: 'my-project' } },
+    }),
+  );
+  const { headers } = await upstream.credentialFor([]).current();
+  const { dispatcher } = upstream;
+  const answer = await request(`${url}/mcp`, { dispatcher, headers: Object.fromEntries(headers) });
+  await answer.body.dump();
+  assert.equal(answer.statusCode, 200);
+  assert.deepEqual(seen, [[headers[0]?.[1], 'my-project']]);
+  assert.match(headers[0]?.[1] ?? '', /^Bearer ya29\.CANARY-access-\d+-analysts@.*bigquery\.readonly$/);
+  await upstream.close();
+  await api.close();
+});
+
+test('the certificate authority may stand in Secret Manager; addresses are checked whatever resolves them', async () => {
+  const api = await startGoogleApi((_, response) => response.end('{}'));
+  const ca = `gcp-secret:${double.secretManager.add('ca', CERTIFICATE)}`;
+  const url = `https://x.googleapis.com:${api.port}`;
+  const get = async (upstream: Upstream): Promise<number> => {
+    const { statusCode, body } = await request(url, { dispatcher: upstream.dispatcher });
+    await body.dump();
+    return statusCode;
+  };
+  const credential = { none: true };
+  const good = await open(connectionOf({ upstream: { url, allowAddresses: ['loopback'], ca }, credential }));
+  assert.equal(await get(good), 200);
+  const untrusted = await open(connectionOf({ upstream: { url, allowAddresses: ['loopback'] }, credential }));
+  await assert.rejects(get(untrusted), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+  const closed = connectionOf({ upstream: { url, ca }, credential });
+  for (const upstream of [await open(closed), await open(closed, ['169.254.169.254'])]) {
+    await assert.rejects(get(upstream), { code: 'upstream_address_refused' });
+    await upstream.close();
+  }
+  await Promise.all([good.close(), untrusted.close(), api.close()]);
+  const missing = connectionOf({ upstream: { url, ca: ca.replace('/ca/', '/none/') }, credential });
+  await assert.rejects(open(missing), { code: 'credential_unavailable' });
+});
+
+test('closing ends a token that is being fetched', async () => {
+  double.trouble('generateIdToken', 'stall');
+  const upstream = await open(
+    connectionOf({
+      upstream: { url: 'https://orders.example' },
+      credential: { googleIdToken: { serviceAccount: ANALYSTS } },
+    }),
+  );
+  const calls = double.calls.generateIdToken;
+  const waiting = assert.rejects(upstream.credentialFor([]).current(), (error) =>
+    /ABORTED/.test(loggableReason(error)),
+  );
+  while (double.calls.generateIdToken === calls) await new Promise((done) => setImmediate(done));
+  await upstream.close();
+  await waiting;
+  double.trouble('generateIdToken', undefined);
+});

@@ -1,0 +1,55 @@
+/**
+ * Which event ids were given to which session on this replica. An upstream that resumes a stream by `Last-Event-ID` may
+ * keep one event store for all its callers; it does not know whose id it is.
+ */
+
+/** The newest ids of a session that are kept. */
+const MOST = 5000;
+
+/** Where an id was given, and where it comes back: the upstream's own session id, absent where it issues none. */
+interface Stream {
+  readonly connection: string;
+  readonly session: string;
+  readonly upstream: string | undefined;
+}
+
+export interface EventIds {
+  /** Notes an id before its event is released. */
+  note(stream: Stream, id: string): void;
+  /** Whether a session may resume behind this id. */
+  mayResume(stream: Stream, id: string): boolean;
+  forget(connection: string, session: string): void;
+}
+
+export function createEventIds(): EventIds {
+  /** By connection and session: each id with the upstream's sessions in which it was given. */
+  const byConnection = new Map<string, Map<string, Map<string, Set<string | undefined>>>>();
+
+  function idsOf({ connection, session }: Stream): Map<string, Set<string | undefined>> {
+    const sessions = byConnection.get(connection) ?? new Map<string, Map<string, Set<string | undefined>>>();
+    byConnection.set(connection, sessions);
+    const ids = sessions.get(session) ?? new Map<string, Set<string | undefined>>();
+    sessions.set(session, ids);
+    return ids;
+  }
+
+  return {
+    note(stream, id) {
+      const ids = idsOf(stream);
+      ids.set(id, (ids.get(id) ?? new Set()).add(stream.upstream));
+      if (ids.size > MOST) for (const oldest of ids.keys()) return void ids.delete(oldest);
+    },
+    mayResume({ connection, session, upstream }, id) {
+      const sessions = byConnection.get(connection);
+      // Also where the upstream issues no session id: then only the replica that gave the id knows.
+      if (sessions?.get(session)?.get(id)?.has(upstream) === true) return true;
+      if (upstream === undefined) return false;
+      // Counters repeat among streams, so what both were given passes. What only another session was given never does.
+      // What this replica has not seen may be another replica's: the upstream's session, which is this one's, vouches.
+      if (sessions?.get(session)?.has(id) === true) return true;
+      for (const ids of sessions?.values() ?? []) if (ids.has(id)) return false;
+      return true;
+    },
+    forget: (connection, session) => void byConnection.get(connection)?.delete(session),
+  };
+}

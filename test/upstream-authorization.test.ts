@@ -1,0 +1,192 @@
+/** What the upstream is told: the credential in force, renewed once where it is refused, and who calls. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose';
+import { openRecordings } from '../gateway/recording/read.ts';
+import { openStore } from '../gateway/store/open.ts';
+import { startGatewayInFrontOf } from './gateway-under-test.ts';
+import { call, toolCall } from './raw-client.ts';
+import { answerOf, ask, jsonAnswer, type RawUpstream, requestOf, startRawUpstream } from './raw-socket.ts';
+import { exchangesOf, framesOf, systemRefusals } from './recorded.ts';
+
+let folder = '';
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'verbatim-authorization-'));
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+/** An upstream that takes one key, and says so in ways that must not pass. */
+function startLocked(key: string): Promise<RawUpstream> {
+  return startRawUpstream((request, socket) => {
+    if (request.includes(`\r\nx-api-key: ${key}\r\n`)) return void socket.write(jsonAnswer(1));
+    const headers = { 'www-authenticate': 'Bearer realm="UPSTREAM-REALM"', 'content-type': 'text/plain' };
+    socket.write(answerOf('401 Unauthorized', headers, 'UPSTREAM-SECRET-WORDS'));
+  });
+}
+
+async function behindLocked(stack: AsyncDisposableStack, accepted: string) {
+  const upstream = stack.adopt(await startLocked(accepted), (one) => one.close());
+  const secret = join(folder, `key-for-${new URL(upstream.url).port}`);
+  await writeFile(secret, 'the-first-key-in-the-file');
+  const credential = { header: 'X-Api-Key', value: `file:${secret}` };
+  const gateway = stack.adopt(await startGatewayInFrontOf(upstream.url, { connection: { credential } }), (one) =>
+    one.close(),
+  );
+  const post = (): ReturnType<typeof ask> => ask(gateway.port, requestOf({ token: gateway.token, body: toolCall(1) }));
+  return { upstream, gateway, secret, post };
+}
+
+test('a rotated credential is read again on a 401 and the call goes through, recorded as one', async () => {
+  await using stack = new AsyncDisposableStack();
+  const { upstream, gateway, secret, post } = await behindLocked(stack, 'the-second-key-in-the-file');
+  assert.match((await post()).body, /"upstream_refused_credential"/);
+  await writeFile(secret, 'the-second-key-in-the-file\n');
+  const before = upstream.requests().length;
+  const answer = await post();
+  assert.deepEqual([answer.status, JSON.parse(answer.body).error], [200, undefined]);
+  const [first = '', second = ''] = upstream.requests().slice(before);
+  assert.equal(upstream.requests().length, before + 2);
+  assert.equal(
+    second,
+    first.replace('the-first-key', 'the-second-key').replace(/content-length: \d+/, (same) => same),
+  );
+  assert.equal((await post()).status, 200);
+  assert.equal(upstream.requests().length, before + 3, 'the new one is in force from now on');
+
+  const frames = await framesOf(gateway);
+  const [start] = frames;
+  const versions = frames.flatMap((frame) =>
+    frame.type === 'event' && frame.event.name === 'credential' ? [frame.event.credential] : [],
+  );
+  assert.equal(versions.length, 1);
+  assert.ok(start?.type === 'session.start' && start.start.credential !== versions[0]);
+  const recordings = openRecordings(openStore(gateway.storeUrl));
+  for (const version of [start.start.credential, versions[0]].map(String)) {
+    const found: string[] = [];
+    for await (const { session } of recordings.sessions({ credential: version.slice(0, 8) })) found.push(session);
+    assert.deepEqual(found, [start.session], 'one query says where a version acted');
+  }
+  for await (const _ of recordings.sessions({ credential: 'no-such-version' })) assert.fail();
+  const everything = JSON.stringify(frames) + gateway.logged.join('');
+  assert.ok(!/UPSTREAM|-key-in-the-file/.test(everything));
+});
+
+test('a refused credential is tried once where there is no other, and twice at most', async () => {
+  await using stack = new AsyncDisposableStack();
+  const { upstream, gateway, secret, post } = await behindLocked(stack, 'a-key-that-nobody-has');
+  const refused = await post();
+  assert.equal(upstream.requests().length, 1);
+  await writeFile(secret, 'the-second-key-in-the-file');
+  await post();
+  assert.equal(upstream.requests().length, 3);
+  assert.doesNotMatch(refused.head + refused.body, /UPSTREAM-|www-authenticate/);
+  const outcomes = (await exchangesOf(gateway)).map(({ end }) => [end?.outcome.result, end?.outcome.fate]);
+  assert.deepEqual(outcomes, Array(2).fill(['upstream_refused_credential', 'outcome_withheld']));
+});
+
+test('a credential that is gone after the 401 fails in words', async () => {
+  await using stack = new AsyncDisposableStack();
+  const { secret, post } = await behindLocked(stack, 'another-key-nobody-has');
+  await post();
+  await rm(secret);
+  assert.match((await post()).body, /"upstream_refused_credential"/);
+});
+
+test('parallel calls that meet a 401 are all renewed', async () => {
+  await using stack = new AsyncDisposableStack();
+  const { secret, post } = await behindLocked(stack, 'the-key-for-all-of-them');
+  await post();
+  await writeFile(secret, 'the-key-for-all-of-them');
+  const answers = await Promise.all(Array.from({ length: 20 }, post));
+  assert.deepEqual(new Set(answers.map(({ body }) => JSON.parse(body).error)), new Set([undefined]));
+});
+
+for (const [where, answer] of [
+  ['a JSON body', (key: string) => jsonAnswer(1, `{"echo":"${key}"}`)],
+  ['an error', (key: string) => answerOf('500 Oops', { 'content-type': 'text/html' }, `<pre>X-Api-Key: ${key}</pre>`)],
+  ['a header', (key: string) => answerOf('200 OK', { 'content-type': 'application/json', 'mcp-debug': key }, '{}')],
+  ['an event', (key: string) => answerOf('200 OK', { 'content-type': 'text/event-stream' }, `data: ${key}\n\n`)],
+] as const) {
+  test(`a server that shows the credential in ${where} is kept from the client and from the recording`, async () => {
+    await using stack = new AsyncDisposableStack();
+    const upstream = stack.adopt(
+      await startRawUpstream((request, socket) => {
+        const key = /\r\nx-api-key: ([^\r]*)/.exec(request)?.[1] ?? '';
+        // In two pieces, so that neither holds all of it.
+        const text = answer(key);
+        const middle = text.indexOf(key) + 9;
+        socket.write(text.slice(0, middle), () => setImmediate(() => socket.write(text.slice(middle))));
+      }),
+      (one) => one.close(),
+    );
+    const secret = join(folder, 'shown');
+    await writeFile(secret, 'a-key-that-is-shown-to-all');
+    const credential = { header: 'X-Api-Key', value: `file:${secret}` };
+    const gateway = stack.adopt(await startGatewayInFrontOf(upstream.url, { connection: { credential } }), (one) =>
+      one.close(),
+    );
+    const answered = await ask(gateway.port, requestOf({ token: gateway.token, body: toolCall(1) }));
+    assert.equal(JSON.parse(answered.body).error.data.code, 'upstream_leaked_credential');
+    const [exchange] = await exchangesOf(gateway);
+    assert.deepEqual(
+      [exchange?.end?.outcome.result, exchange?.end?.outcome.fate],
+      ['upstream_leaked_credential', 'outcome_withheld'],
+    );
+    const everything =
+      JSON.stringify(await framesOf(gateway)) + gateway.logged.join('') + answered.head + answered.body;
+    assert.ok(!everything.includes('shown-to-all'));
+  });
+}
+
+test('the upstream is told who calls, signed, for this connection and this exchange', async () => {
+  await using stack = new AsyncDisposableStack();
+  const upstream = stack.adopt(await startRawUpstream((_, socket) => socket.write(jsonAnswer(1))), (one) =>
+    one.close(),
+  );
+  const connection = { identityHeader: 'X-Verbatim-Identity' };
+  const gateway = stack.adopt(await startGatewayInFrontOf(upstream.url, { connection }), (one) => one.close());
+  const told = async (headers: Record<string, string> = {}): Promise<string[]> => {
+    const answer = await call(gateway.url, { token: gateway.token, body: toolCall(1), headers }).answer;
+    assert.equal(answer.status, 200);
+    const request = upstream.requests().at(-1) ?? '';
+    return [...request.matchAll(/\r\nx-verbatim-identity: ([^\r]*)/gi)].map(([, value = '']) => value);
+  };
+  const [identity = '', ...others] = await told({ 'x-verbatim-identity': 'forged' });
+  assert.deepEqual(others, []);
+  const keys = createRemoteJWKSet(new URL('/.well-known/verbatim-identity/jwks.json', gateway.gateway.url));
+  const { payload, protectedHeader } = await jwtVerify<JWTPayload & Record<string, unknown>>(identity, keys, {
+    issuer: `http://127.0.0.1:${gateway.port}`,
+    audience: 'fixture',
+    typ: 'verbatim-identity+jwt',
+    algorithms: ['ES256'],
+  });
+  assert.ok(protectedHeader.kid !== undefined);
+  const [exchange] = await exchangesOf(gateway);
+  const [start] = await framesOf(gateway);
+  assert.ok(start?.type === 'session.start');
+  assert.deepEqual(
+    [payload.jti, payload.session, payload.sub, payload.groups, payload.kind],
+    [exchange?.id, exchange?.session, start.start.principal?.subject, start.start.principal?.groups, 'human'],
+  );
+  assert.ok((payload.exp ?? 0) - (payload.iat ?? 0) === 60);
+  assert.ok(!JSON.stringify(await framesOf(gateway)).includes(identity));
+  assert.notEqual((await told())[0], identity);
+});
+
+test('without the setting nobody is told anything, and the address of keys is none of a connection', async () => {
+  await using stack = new AsyncDisposableStack();
+  const upstream = stack.adopt(await startRawUpstream((_, socket) => socket.write(jsonAnswer(1))), (one) =>
+    one.close(),
+  );
+  const gateway = stack.adopt(await startGatewayInFrontOf(upstream.url), (one) => one.close());
+  await call(gateway.url, { token: gateway.token, body: toolCall(1) }).answer;
+  assert.doesNotMatch(upstream.received(), /x-verbatim/i);
+  const posted = await fetch(new URL('/.well-known/verbatim-identity/jwks.json', gateway.gateway.url), {
+    method: 'POST',
+  });
+  assert.equal(posted.status, 404);
+  assert.ok((await systemRefusals(gateway)).includes('not_found'));
+});
