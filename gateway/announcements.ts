@@ -54,9 +54,12 @@ export async function announceStart(runtime: Runtime, config: Config): Promise<v
   await announceRecording(log, system, config, undefined);
 }
 
-/** What froze or thawed since the last look: recorded, and where a freeze stops whole sessions their calls are ended. */
+/**
+ * What froze or thawed since the last look: recorded, and where a freeze stops whole sessions their calls are ended.
+ * Rejects, after all of that, where a freeze could not be read or recorded.
+ */
 export async function pollFreezes({ freezes, system, sessions, log }: Runtime): Promise<void> {
-  const { on, off } = await freezes.poll();
+  const { on, off, failure } = await freezes.poll();
   for (const freeze of on) {
     const { id, scope, actor } = freeze;
     log.warn({ event: 'freeze_on', id, scope, actor }, 'Calls are frozen.');
@@ -70,8 +73,10 @@ export async function pollFreezes({ freezes, system, sessions, log }: Runtime): 
     ...on.map(({ id, scope, reason, actor }) => system.event('freeze.on', { id, scope, reason, actor })),
     ...off.map(({ freeze, how }) => system.event('freeze.off', { id: freeze.id, how })),
   ]);
-  const failed = recorded.find((one) => one.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+  const failures = recorded.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+  if (failure !== undefined) failures.push(failure);
+  if (failures.length > 1) throw new AggregateError(failures, 'Freezes could not be read or recorded.');
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Switching a recording off (or on again) is an event. */

@@ -59,7 +59,7 @@ export async function openConfigurations(deps: {
       upstreams.set(connection.name, same ? there : await open(connection, loaded.config.google));
     }
     await store.create(configurationName(loaded.digest), loaded.canonical);
-    return { config: loaded.config, digest: loaded.digest, policyDigest: NO_POLICY_DIGEST, upstreams };
+    return hold({ config: loaded.config, digest: loaded.digest, policyDigest: NO_POLICY_DIGEST, upstreams });
   }
 
   function open(connection: ConnectionConfig, google: Config['google']): Promise<Upstream> {
@@ -69,6 +69,29 @@ export async function openConfigurations(deps: {
         'A credential could not be refreshed; the one before it is used as long as it is good.',
       );
     return openUpstream(connection, { now: deps.now, google, refreshFailed });
+  }
+
+  /** Configurations with calls under way, and how many. A call keeps the one with which it began. */
+  const busy = new Map<InForce, number>();
+
+  function hold(facts: Omit<InForce, 'enter' | 'leave'>): InForce {
+    const held: InForce = {
+      ...facts,
+      enter: () => void busy.set(held, (busy.get(held) ?? 0) + 1),
+      leave() {
+        const left = (busy.get(held) ?? 1) - 1;
+        if (left > 0) return void busy.set(held, left);
+        busy.delete(held);
+        if (held !== current) closeUnused(held);
+      },
+    };
+    return held;
+  }
+
+  /** Closes those of its upstreams that no configuration uses any more. */
+  function closeUnused(old: InForce): void {
+    const used = new Set([current, ...busy.keys()].flatMap(({ upstreams }) => [...upstreams.values()]));
+    for (const upstream of old.upstreams.values()) if (!used.has(upstream)) void upstream.close();
   }
 
   async function refuse(digest: string, problems: readonly string[]): Promise<void> {
@@ -121,12 +144,11 @@ export async function openConfigurations(deps: {
       current = next;
       refusedDigest = undefined;
       log.info({ event: 'configuration_loaded', digest: loaded.digest }, 'A changed configuration is in force.');
-      for (const upstream of old.upstreams.values()) {
-        if (next.upstreams.get(upstream.connection.name) !== upstream) void upstream.close();
-      }
+      closeUnused(old);
     },
     async close() {
-      await Promise.all([...current.upstreams.values()].map((upstream) => upstream.close()));
+      const open = new Set([current, ...busy.keys()].flatMap(({ upstreams }) => [...upstreams.values()]));
+      await Promise.all([...open].map((upstream) => upstream.close()));
     },
   };
 }

@@ -9,7 +9,7 @@ import { openDisk } from './disk.ts';
 import { createTokenCheck } from './identity/token.ts';
 import { openUpstreamIdentity } from './identity/upstream-identity.ts';
 import { createLocalSigner } from './ledger/signer.ts';
-import { drain, listen, listenForMetrics, urlOf } from './listening.ts';
+import { drain, listen, listenForMetrics, mayListen, urlOf } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createGatewayServer } from './proxy/routes.ts';
@@ -69,6 +69,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const { config } = loaded;
   const log = options.log ?? createLog();
   const clock = createClock();
+  // Before anything is opened or stored: a start that can't listen leaves nothing behind.
+  for (const at of [config.listen, config.metrics]) if (at !== undefined) await mayListen(at);
   const disk = await openDisk(config.data);
   const stores = {
     recordings: openStore(config.stores.recordings),

@@ -47,6 +47,13 @@ export async function listen(server: Server, at: { host: string; port: number })
   }
 }
 
+/** Throws as `listen` would, and frees the port again. */
+export async function mayListen(at: { host: string; port: number }): Promise<void> {
+  const server = createServer();
+  await listen(server, at);
+  await new Promise<void>((done) => server.close(() => done()));
+}
+
 export async function listenForMetrics(metrics: Metrics, at: { host: string; port: number }): Promise<Server> {
   const server = createServer((request, response) => {
     if (request.url !== '/metrics') return void response.writeHead(404).end();

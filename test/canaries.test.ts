@@ -39,6 +39,8 @@ test('a secret is found in each encoding and at each offset, and its words never
       );
     }
   }
+  const least = secret(fresh().slice(0, 12), 'the least');
+  for (let lead = 0; lead < 20; lead++) assert.throws(() => search(`${'x'.repeat(lead)}${least}`), /the least is in/);
   search(value.slice(0, -1));
   search(randomBytes(100_000));
 });

@@ -11,6 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { startOrders } from '../demo/orders.ts';
+import { assertNoSecrets, secret } from './canaries.ts';
+import { noteKeys, placesIn } from './canary-watch.ts';
 import { configurationFor } from './gateway-under-test.ts';
 import { connectSdk1 } from './official-clients.ts';
 import { call, toolCall } from './raw-client.ts';
@@ -112,7 +114,7 @@ test('the demo stays up: its addresses as JSON, login, a call of ours, tail, the
     ] as const) {
       const login = await verbatim('login', url, '--as', who);
       assert.equal(login.code, 0, login.err);
-      const token = login.out.trimEnd().split('\n').at(-1) ?? '';
+      const token = secret(login.out.trimEnd().split('\n').at(-1) ?? '', `the token of ${who}`);
       const answer = await call(url, { token, body: toolCall(1, `by-${who}`) }).answer;
       // The sample server wants a session first: its 400 passes as it is.
       assert.equal(answer.status, 400);
@@ -147,6 +149,8 @@ test('the demo stays up: its addresses as JSON, login, a call of ours, tail, the
   }
   const again = await verbatim('demo', '--once', '--port', '0', '--data-dir', data);
   assert.equal(again.code, 0, again.err);
+  noteKeys(join(data, 'disk', 'keys'));
+  assertNoSecrets(placesIn('the folder of the demo', data));
 });
 
 test('the demo with a visitor’s stdio server: an official client calls it, the recording has it, nothing is left behind', async () => {

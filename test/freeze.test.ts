@@ -1,12 +1,13 @@
 /** Freezing, as an operator in a hurry does it: the real command beside running gateways. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readdir, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { uuidv7 } from 'uuidv7';
 import { type GatewayUnderTest, startGatewayInFrontOf } from './gateway-under-test.ts';
 import { toolCall } from './raw-client.ts';
 import { ask, jsonAnswer, openRaw, type RawAnswer, requestOf, startRawUpstream } from './raw-socket.ts';
@@ -170,6 +171,31 @@ describe('freeze', { concurrency: true }, () => {
       ['freeze.on', undefined],
       ['freeze.on', undefined],
     ]);
+  });
+
+  test('a freeze that can not be read keeps no other from ending streams and being recorded', {
+    timeout: 20_000,
+  }, async () => {
+    await using stack = new AsyncDisposableStack();
+    const { gateway } = await start(stack);
+    const freezes = join(gateway.folder, 'store-state', 'freezes');
+    const stuck = join(freezes, `${uuidv7()}.json`);
+    await mkdir(freezes, { recursive: true });
+    // Listed like any other, and too large to be read by anybody, root too; it takes no room.
+    const large = await open(`${gateway.folder}/large`, 'wx');
+    await large.truncate(3 * 1024 ** 3);
+    await large.close();
+    stack.defer(() => rm(stuck, { force: true }));
+    await rename(`${gateway.folder}/large`, stuck);
+    const cut = await openRaw(gateway.port);
+    cut.send(requestOf({ token: gateway.token, method: 'GET', type: null, framing: [] }));
+    await cut.until((text) => text.includes('notifications/message'));
+    const isUnread = (line: string): boolean => JSON.parse(line).event === 'freezes_unreadable';
+    const { id } = await verbatim(gateway, '--connection', 'fixture', '--reason', 'leaked', '--until-lifted');
+    await cut.closed();
+    const [on, ...more] = await freezeEvents(gateway, 1);
+    assert.deepEqual([on?.name, on?.id, more], ['freeze.on', id, []]);
+    assert.ok(gateway.logged.some(isUnread), 'it is told that one could not be read');
   });
 
   test('where freezes can not be read for 10 s calls fail closed, until they can', async () => {

@@ -91,6 +91,10 @@ export async function startGatewayInFrontOf(
       if (options.issuer === undefined) await issuer.close();
       try {
         await watch.search();
+      } catch (error) {
+        // What the test would have closed behind this stays open, and the words must come out all the same.
+        setTimeout(() => process.exit(1), 10_000).unref();
+        throw error;
       } finally {
         if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
       }

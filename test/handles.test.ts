@@ -21,7 +21,9 @@ before(async () => {
     const body = request.slice(request.indexOf('\r\n\r\n') + 4);
     const answer = next(JSON.parse(body || '{}'));
     if (answer === undefined) socket.write(answerOf('202 Accepted', {}, ''));
-    else if (typeof answer === 'string') {
+    else if (typeof answer === 'object' && answer !== null && 'raw' in answer) {
+      socket.write(Buffer.from(String(answer.raw), 'latin1'));
+    } else if (typeof answer === 'string') {
       socket.write(answerOf('200 OK', { 'content-type': 'text/event-stream' }, answer));
     } else socket.write(answerOf('200 OK', { 'content-type': 'application/json' }, JSON.stringify(answer)));
   });
@@ -79,6 +81,57 @@ for (const [era, shape] of [
     assert.ok(!gateway.logged.join('').includes(id), 'the id is in no log');
   });
 }
+
+test('what a careless server would take for an id is none: a number, a list, an object, a text beyond all measure', async () => {
+  await makeTask('7');
+  const state = 's'.repeat(256 * 1024 + 1);
+  result({ resultType: 'input_required', requestState: state });
+  await send(ana, 'tools/call', { name: 'x' });
+  result({});
+  const seen = upstream.requests().length;
+  for (const token of [ana, ben]) {
+    for (const taskId of [7, ['7'], { a: 1 }, null, true]) {
+      assert.equal(codeOf(await send(token, 'tasks/get', { taskId })), 'handle_unknown', JSON.stringify(taskId));
+    }
+    for (const taskIds of [[['7']], [7], 7, { 0: '7' }]) {
+      assert.equal(codeOf(await send(token, 'subscriptions/listen', { notifications: { taskIds } })), 'handle_unknown');
+    }
+    assert.equal(codeOf(await send(token, 'tools/call', { name: 'x', requestState: state })), 'handle_unknown');
+  }
+  assert.equal(upstream.requests().length, seen);
+  result({ tasks: [{ taskId: 7, statusMessage: 'anas' }, { taskId: 8 }, {}] });
+  for (const token of [ana, ben]) {
+    assert.deepEqual(JSON.parse((await send(token, 'tasks/list')).body).result, { tasks: [] });
+  }
+  next = () => `data: ${JSON.stringify({ jsonrpc: '2.0', method: 'notifications/tasks', params: { taskId: 7 } })}\n\n`;
+  assert.ok(!(await send(ben, 'tools/call', { name: 'x' })).body.includes('taskId'));
+});
+
+test('a byte order mark, a key spelt otherwise and what is not JSON hide no task of others', async () => {
+  await makeTask(`hidden-${people}`);
+  const list = (key: string) => `{"jsonrpc":"2.0","id":1,"result":{"tasks":[{"${key}":"hidden-${people}"}]}}`;
+  const mark = '\u00ef\u00bb\u00bf';
+  for (const [type, body] of [
+    ['application/json', mark + list('taskId')],
+    ['application/json', list('task\\u0049d')],
+    ['application/json', `${list('taskId')} trailing`],
+    ['text/event-stream', `${mark}data: ${list('taskId')}\n\n`],
+    ['text/event-stream', `data: ${mark}${list('taskId')}\n\n`],
+  ] as const) {
+    next = () => ({ raw: answerOf('200 OK', { 'content-type': type }, body) });
+    const answer = await send(ben, 'tasks/list');
+    assert.ok(!answer.body.includes(`hidden-${people}`), `${type} ${JSON.stringify(body)}: ${answer.body}`);
+  }
+});
+
+test('an answer that gives handles by the hundred is withheld, and nothing is written for it', async () => {
+  const elicitations = Array.from({ length: 200 }, (_, index) => ({ elicitationId: `flood-${people}-${index}` }));
+  next = ({ id }) => ({ jsonrpc: '2.0', id, error: { code: -32042, message: 'm', data: { elicitations } } });
+  const folder = join(gateway.folder, 'store-state', 'handles');
+  const before = (await readdir(folder)).length;
+  assert.equal(codeOf(await send(ana, 'tools/call', { name: 'x' })), 'upstream_handle_refused');
+  assert.equal((await readdir(folder)).length, before);
+});
 
 test('an id that nobody was given works for nobody', async () => {
   result({});
@@ -158,8 +211,10 @@ test('notices about a task reach its session alone', async () => {
   for (const text of about) assert.ok(own.body.includes(text), text);
   const foreign = await send(ben, 'tools/call', { name: 'x' });
   assert.ok(!foreign.body.includes(mine) && foreign.body.includes(done));
-  const withheld = (await framesOf(gateway)).filter(
-    (frame) => frame.type === 'event' && frame.event.name === 'handle.withheld',
+  const frames = await framesOf(gateway);
+  const mineOnly = frames.find((frame) => JSON.stringify(frame).includes(`"ben ${people}"`))?.session;
+  const withheld = frames.filter(
+    ({ session, ...frame }) => session === mineOnly && frame.type === 'event' && frame.event.name === 'handle.withheld',
   );
   assert.equal(withheld.length, 3);
 });

@@ -17,6 +17,8 @@ import { createExchangeGrouping, type Exchange, releasedBytes, requestBytes } fr
 import type { Frame } from '../gateway/recording/frame.ts';
 import { openRecordings } from '../gateway/recording/read.ts';
 import { openStore } from '../gateway/store/open.ts';
+import { assertNoSecrets } from './canaries.ts';
+import { noteKeys, placesIn } from './canary-watch.ts';
 import { configurationFor, freePort } from './gateway-under-test.ts';
 import { startIssuer } from './issuer.ts';
 import { callOnce, createRandom, type Outcome, startLoggingUpstream } from './kill-world.ts';
@@ -90,10 +92,12 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
   let key = '';
 
   let running: Gateway | undefined;
+  const logs: string[][] = [];
 
   async function runUntilKilled(afterOrderlyStop: boolean): Promise<void> {
     const gateway = startProcess(configFile);
     running = gateway;
+    logs.push(gateway.log);
     const killAfter = async (milliseconds: number): Promise<void> => {
       await delay(milliseconds);
       gateway.child.kill('SIGKILL');
@@ -115,6 +119,7 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
   async function runAndStop(): Promise<void> {
     const gateway = startProcess(configFile);
     running = gateway;
+    logs.push(gateway.log);
     const started = await gateway.started;
     assert.ok(started, `It did not start: ${gateway.log.join('\n')}`);
     key = started.key;
@@ -151,6 +156,8 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
   const summary = { seed, kills: killed.length, beforeListening, ...counts };
   t.diagnostic(JSON.stringify(summary));
   t.diagnostic(said.at(-1) ?? '');
+  noteKeys(join(folder, 'disk', 'keys'));
+  assertNoSecrets([{ name: 'the log', bytes: Buffer.from(logs.flat().join('\n')) }, ...placesIn('the folder', folder)]);
   assert.ok(
     counts.acknowledged > 100 && counts.not_forwarded > 5 && counts.outcome_withheld > 5,
     'Too few calls came through to prove anything.',

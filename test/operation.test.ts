@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { parse, stringify } from 'yaml';
@@ -324,4 +326,15 @@ test('a heartbeat is a leaf and a log line', async () => {
   } finally {
     await gateway.close();
   }
+});
+
+test('a start on a port that is taken leaves nothing behind', async () => {
+  await using stack = new AsyncDisposableStack();
+  const first = stack.adopt(await startGatewayInFrontOf(upstreamUrl), (one) => one.close());
+  const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'verbatim-taken-')), (path) =>
+    rm(path, { recursive: true, force: true }),
+  );
+  const taken = { folder, port: first.port, issuer: first.issuer };
+  await assert.rejects(startGatewayInFrontOf(upstreamUrl, taken), /is in use/);
+  assert.deepEqual(await readdir(folder), ['verbatim.yaml']);
 });

@@ -75,7 +75,7 @@ export async function ask(port: number, bytes: string | Buffer): Promise<RawAnsw
 }
 
 /** The first answer in the text that is not 1xx, once it is whole; a chunked one counts once its last chunk is there. */
-export function wholeAnswer(text: string, isHead = false): RawAnswer | undefined {
+function wholeAnswer(text: string, isHead = false): RawAnswer | undefined {
   const split = text.indexOf('\r\n\r\n');
   if (split < 0) return undefined;
   const head = text.slice(0, split);

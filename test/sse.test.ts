@@ -157,6 +157,7 @@ const named: readonly (readonly [string, string | undefined])[] = [
   ['javascript:alert(1)', undefined],
   ['http://169.254.169.254/message', undefined],
   ['/message?a=b c', undefined],
+  ['MARK/message', undefined],
   ['', undefined],
 ];
 
@@ -168,7 +169,9 @@ for (const [data, expected] of named) {
         const host = /host: (.*)\r/i.exec(request)?.[1] ?? '';
         const address = data.replace('ORIGIN', `http://${host}`).replace('HOST', host);
         const head = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n';
-        if (request.startsWith('GET')) socket.write(`${head}id: 1\nevent: endpoint\ndata: ${address}\nretry: 5\n\n`);
+        if (data.startsWith('MARK')) socket.write(`${head}\u{feff}data: http://evil.example/\nevent: endpoint\n\n`);
+        else if (request.startsWith('GET'))
+          socket.write(`${head}id: 1\nevent: endpoint\ndata: ${address}\nretry: 5\n\n`);
         else socket.end('HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n');
       }, '/sse'),
       (one) => one.close(),

@@ -4,9 +4,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose';
+import { createRemoteJWKSet, decodeJwt, type JWTPayload, jwtVerify } from 'jose';
 import { openRecordings } from '../gateway/recording/read.ts';
 import { openStore } from '../gateway/store/open.ts';
+import { secret } from './canaries.ts';
+import { createGate } from './gate.ts';
 import { startGatewayInFrontOf } from './gateway-under-test.ts';
 import { call, toolCall } from './raw-client.ts';
 import { answerOf, ask, jsonAnswer, type RawUpstream, requestOf, startRawUpstream } from './raw-socket.ts';
@@ -93,6 +95,84 @@ test('a credential that is gone after the 401 fails in words', async () => {
   await post();
   await rm(secret);
   assert.match((await post()).body, /"upstream_refused_credential"/);
+});
+
+test('no call goes out with a credential that is not durably named yet; a name that failed is said again', async () => {
+  await using stack = new AsyncDisposableStack();
+  const gate = createGate();
+  const [first, second] = [secret('the-key-that-comes-first', 'key'), secret('the-key-that-comes-second', 'key')];
+  const refusing = Promise.withResolvers<void>();
+  const upstream = stack.adopt(
+    await startRawUpstream((request, socket) => {
+      if (request.includes(second)) socket.write(jsonAnswer(1));
+      else void refusing.promise.then(() => socket.write(answerOf('401 Unauthorized', {}, '')));
+    }),
+    (one) => one.close(),
+  );
+  const kept = join(folder, 'named');
+  await writeFile(kept, first);
+  const options = {
+    connection: { credential: { header: 'X-Api-Key', value: `file:${kept}` } },
+    fileSystem: gate.fileSystem,
+  };
+  const gateway = stack.adopt(await startGatewayInFrontOf(upstream.url, options), (one) => one.close());
+  const post = (id: number) => ask(gateway.port, requestOf({ token: gateway.token, body: toolCall(id) }));
+  const answers = [post(1), post(2)];
+  await upstream.until(2);
+  await writeFile(kept, second);
+  // Both requests are durable; from now on nothing is.
+  gate.hold();
+  refusing.resolve();
+  await gate.waiting();
+  for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+  assert.ok(!upstream.received().includes(second));
+  gate.fail(new Error('no space left'));
+  gate.releaseOne();
+  for (const { body } of await Promise.all(answers)) assert.match(body, /"outcome_withheld"/);
+  assert.ok(!upstream.received().includes(second));
+  gate.open();
+  let healed = await post(3);
+  while (JSON.parse(healed.body).error !== undefined) healed = await post(3);
+  const named = (await framesOf(gateway)).filter(
+    (frame) => frame.type === 'event' && frame.event.name === 'credential',
+  );
+  assert.equal(named.length, 1);
+});
+
+test('a call acts as its own token says, though its session began with another', async () => {
+  await using stack = new AsyncDisposableStack();
+  const upstream = stack.adopt(await startRawUpstream((_, socket) => socket.write(jsonAnswer(1))), (one) =>
+    one.close(),
+  );
+  const keys = { admins: 'the-key-of-the-admins', analysts: 'the-key-of-analysts' };
+  for (const [name, key] of Object.entries(keys)) await writeFile(join(folder, name), secret(key, 'key'));
+  const connection = {
+    credential: { header: 'X-Api-Key', value: `file:${join(folder, 'analysts')}` },
+    credentialByGroup: [
+      { groups: ['admins'], credential: { header: 'X-Api-Key', value: `file:${join(folder, 'admins')}` } },
+    ],
+    identityHeader: 'X-Verbatim-Identity',
+  };
+  const gateway = stack.adopt(await startGatewayInFrontOf(upstream.url, { connection }), (one) => one.close());
+  const used: unknown[] = [];
+  for (const groups of [['analysts', 'admins'], ['analysts'], ['analysts', 'admins']]) {
+    const token = await gateway.tokenFor({ sub: 'renewed', jti: 'one', groups });
+    await ask(gateway.port, requestOf({ token, body: toolCall(1) }));
+    const request = upstream.requests().at(-1) ?? '';
+    const identity = /x-verbatim-identity: ([^\r]*)/.exec(request)?.[1] ?? '';
+    used.push([/x-api-key: ([^\r]*)/.exec(request)?.[1], decodeJwt(identity).groups]);
+  }
+  assert.deepEqual(used, [
+    [keys.admins, ['analysts', 'admins']],
+    [keys.analysts, ['analysts']],
+    [keys.admins, ['analysts', 'admins']],
+  ]);
+  const frames = await framesOf(gateway);
+  assert.equal(new Set(frames.map(({ session }) => session)).size, 1);
+  const said = frames.flatMap((frame) =>
+    frame.type === 'event' && frame.event.name === 'principal' ? [frame.event] : [],
+  );
+  assert.equal(said.length, 2);
 });
 
 test('parallel calls that meet a 401 are all renewed', async () => {

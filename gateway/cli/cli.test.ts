@@ -83,7 +83,19 @@ test('help comes with examples and exit code 0; nonsense is exit code 2', () => 
   const help = verbatim(['--help']);
   assert.equal(help.status, 0);
   assert.match(help.stdout, /npx verbatim verify --all/);
-  for (const command of ['gateway', 'demo', 'login', 'sessions', 'show', 'tail', 'verify', 'config', 'connection', 'freeze', 'stdio']) {
+  for (const command of [
+    'gateway',
+    'demo',
+    'login',
+    'sessions',
+    'show',
+    'tail',
+    'verify',
+    'config',
+    'connection',
+    'freeze',
+    'stdio',
+  ]) {
     const own = verbatim(
       command === 'config' || command === 'connection' ? [command, 'check', '--help'] : [command, '--help'],
     );

@@ -19,7 +19,8 @@ export interface UpstreamIdentity {
   sign(call: {
     readonly publicUrl: string;
     readonly connection: string;
-    readonly session: { readonly id: string; readonly principal: Principal };
+    readonly session: string;
+    readonly principal: Principal;
     readonly exchange: string;
   }): Promise<string>;
   /** The public keys of every replica that shares this state. */
@@ -50,13 +51,13 @@ export async function openUpstreamIdentity(deps: {
   }
 
   return {
-    sign({ publicUrl, connection, session, exchange }) {
-      const { subject, kind, email, groups, clientId } = session.principal;
+    sign({ publicUrl, connection, session, principal, exchange }) {
+      const { subject, kind, email, groups, clientId } = principal;
       const seconds = Math.floor(now() / 1000);
       return new SignJWT({
         kind,
         groups: [...groups],
-        session: session.id,
+        session,
         ...(email === undefined ? {} : { email }),
         ...(clientId === undefined ? {} : { client_id: clientId }),
       })

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { handlesSaid, handlesUsed, keepTasks, mayHoldHandles, tasksListed } from './handles.ts';
+import { handlesSaid, handlesUsed, keepTasks, mayHoldHandles, type Named, tasksListed } from './handles.ts';
 import type { ClientMessage } from './message.ts';
 
 const RELATED = 'io.modelcontextprotocol/related-task';
 const request = (method: string, params: unknown): ClientMessage => ({ kind: 'request', id: 1, method, params });
-const values = (handles: readonly { kind: string; value: string }[]) =>
-  handles.map(({ kind, value }) => `${kind} ${value}`);
+const values = (handles: readonly Named[]) =>
+  handles.map(({ kind, value }) => (value === undefined ? `no ${kind}` : `${kind} ${value}`));
 
 test('what a client wants to use, by the places of both eras', () => {
   for (const [message, expected] of [
@@ -17,11 +17,15 @@ test('what a client wants to use, by the places of both eras', () => {
     [request('tools/call', { name: 'x', arguments: { taskId: 'JIRA-1', requestState: 'mine' } }), []],
     [request('tools/call', { taskId: 'not a task method' }), []],
     [request('tools/call', { _meta: { [RELATED]: { taskId: 'a' } } }), ['task a']],
-    [request('subscriptions/listen', { notifications: { taskIds: ['a', 'b', 3] } }), ['task a', 'task b']],
+    [request('subscriptions/listen', { notifications: { taskIds: ['a', 'b', 3] } }), ['task a', 'task b', 'no task']],
+    [request('subscriptions/listen', { notifications: { taskIds: 'a' } }), ['task a']],
     [request('x/any', { elicitationId: 'e' }), ['elicitation e']],
     [{ kind: 'notification', method: 'notifications/tasks/status', params: { taskId: 'own' } }, []],
     [{ kind: 'response', id: 1 }, []],
-    [request('tasks/get', { taskId: 7 }), []],
+    [request('tasks/get', { taskId: 7 }), ['no task']],
+    [request('tasks/get', { taskId: ['a'] }), ['no task']],
+    [request('tasks/get', { taskId: null }), ['no task']],
+    [request('tools/call', { requestState: 'x'.repeat(256 * 1024 + 1) }), ['no requestState']],
     [request('tasks/get', undefined), []],
   ] as const) {
     assert.deepEqual(values(handlesUsed(message)), expected, JSON.stringify(message));
@@ -73,7 +77,7 @@ test('members that are inherited in JavaScript are in no message', () => {
 
 test('a task list keeps what is kept, and everything else of the answer', () => {
   const answer = { id: 1, result: { tasks: [{ taskId: 'a', x: 1 }, { taskId: 'b' }, {}], nextCursor: 'c' }, more: 2 };
-  assert.deepEqual(values(tasksListed(answer)), ['task a', 'task b']);
+  assert.deepEqual(values(tasksListed(answer)), ['task a', 'task b', 'no task']);
   assert.deepEqual(keepTasks(answer, new Set(['a'])), {
     id: 1,
     result: { tasks: [{ taskId: 'a', x: 1 }], nextCursor: 'c' },

@@ -15,19 +15,25 @@ export interface Handle {
   readonly value: string;
 }
 
+/** What stands in a handle's place. Without `value` it is none: no string, or longer than any. It is nobody's. */
+export interface Named {
+  readonly kind: HandleKind;
+  readonly value?: string;
+}
+
 /** What a server's message says of handles. */
 export interface SaidHandles {
   /** Given to this client with this message. */
-  readonly given: readonly Handle[];
+  readonly given: readonly Named[];
   /** What the message is about: only who was given these may hear of it. */
-  readonly about: readonly Handle[];
+  readonly about: readonly Named[];
   /** The message belongs to this task, which the client may know from a message still on its way. */
-  readonly related: readonly Handle[];
+  readonly related: readonly Named[];
 }
 
 const RELATED_TASK = 'io.modelcontextprotocol/related-task';
 const KEYS = ['"taskId"', '"elicitationId"', '"requestState"'].map((key) => Buffer.from(key));
-/** Nobody issues longer ones; what is longer is nobody's handle, and works for nobody. */
+/** Characters. Nobody issues longer ones; what is longer works for nobody. */
 const MOST_LENGTH = 256 * 1024;
 
 /**
@@ -39,7 +45,7 @@ export function mayHoldHandles(bytes: Buffer): boolean {
 }
 
 /** The handles that a client's message wants to use. */
-export function handlesUsed(message: ClientMessage): Handle[] {
+export function handlesUsed(message: ClientMessage): Named[] {
   const { kind, method = '', params } = message;
   // Notifications about tasks come from the side that runs them: these are tasks of the client's own.
   if (kind === 'response' || method.startsWith('notifications/tasks')) return [];
@@ -49,7 +55,7 @@ export function handlesUsed(message: ClientMessage): Handle[] {
     ...handle('task', ownMember(ownMember(ownMember(params, '_meta'), RELATED_TASK), 'taskId')),
     ...handle('elicitation', ownMember(params, 'elicitationId')),
     ...handle('requestState', ownMember(params, 'requestState')),
-    ...(Array.isArray(listened) ? listened.flatMap((value) => handle('task', value)) : []),
+    ...(Array.isArray(listened) ? listened : [listened]).flatMap((value) => handle('task', value)),
   ];
 }
 
@@ -68,7 +74,7 @@ export function handlesSaid(message: unknown): SaidHandles {
   return { given: [], about, related };
 }
 
-function givenByResponse(message: unknown): Handle[] {
+function givenByResponse(message: unknown): Named[] {
   const result = ownMember(message, 'result');
   const asked = ownMember(result, 'inputRequests');
   const required = ownMember(ownMember(ownMember(message, 'error'), 'data'), 'elicitations');
@@ -81,17 +87,21 @@ function givenByResponse(message: unknown): Handle[] {
   ];
 }
 
-/** The tasks of a `tasks/list` result. */
-export function tasksListed(message: unknown): Handle[] {
-  return membersOf(ownMember(ownMember(message, 'result'), 'tasks')).flatMap((task) =>
-    handle('task', ownMember(task, 'taskId')),
-  );
+/** The tasks of a `tasks/list` result, each with its id where it has one. */
+export function tasksListed(message: unknown): Named[] {
+  return membersOf(ownMember(ownMember(message, 'result'), 'tasks')).map((task) => {
+    const [named] = handle('task', ownMember(task, 'taskId'));
+    return named ?? { kind: 'task' };
+  });
 }
 
-/** The same `tasks/list` answer with these tasks alone. */
+/** The same `tasks/list` answer with the tasks of these ids alone. */
 export function keepTasks(message: unknown, keep: ReadonlySet<string>): unknown {
   const result = ownMember(message, 'result');
-  const tasks = membersOf(ownMember(result, 'tasks')).filter((task) => keep.has(String(ownMember(task, 'taskId'))));
+  const tasks = membersOf(ownMember(result, 'tasks')).filter((task) => {
+    const id = ownMember(task, 'taskId');
+    return typeof id === 'string' && keep.has(id);
+  });
   return { ...(message as object), result: { ...(result as object), tasks } };
 }
 
@@ -99,6 +109,8 @@ function membersOf(value: unknown): unknown[] {
   return typeof value === 'object' && value !== null ? Object.values(value) : [];
 }
 
-function handle(kind: HandleKind, value: unknown): Handle[] {
-  return typeof value === 'string' && value.length <= MOST_LENGTH ? [{ kind, value }] : [];
+/** A number or a list that a careless server would take for an id names it as well. */
+function handle(kind: HandleKind, value: unknown): Named[] {
+  if (value === undefined) return [];
+  return typeof value === 'string' && value.length <= MOST_LENGTH ? [{ kind, value }] : [{ kind }];
 }

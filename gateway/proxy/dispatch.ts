@@ -4,38 +4,51 @@
  */
 import type { Dispatcher } from 'undici';
 import { GatewayError } from '../errors.ts';
-import type { Credential, UsedCredential } from './credential.ts';
+import { frozenError } from '../sessions/freeze.ts';
+import type { UsedCredential } from './credential.ts';
 import type { Call } from './exchange.ts';
 import { requestHeadersForUpstream } from './headers.ts';
 import type { ReflectionGuard } from './reflection.ts';
 import type { Relay } from './relay.ts';
 import type { Upstream } from './upstream.ts';
 
-export async function dispatch(
-  call: Call,
-  upstream: Upstream,
-  relay: Relay,
-  reflection: ReflectionGuard,
-): Promise<void> {
-  const credential = upstream.credentialFor(call.session.principal.groups);
-  const used = await credential.current();
-  await noteCredential(call, used);
-  const send = await sender(call, upstream, reflection);
-  send(
-    used,
-    renewing(relay, async () => renew(call, credential, used, send, relay)),
-  );
+export interface Sending {
+  readonly call: Call;
+  readonly upstream: Upstream;
+  readonly relay: Relay;
+  readonly reflection: ReflectionGuard;
+  /** Aborted when the exchange has ended: nothing is sent any more. */
+  readonly over: AbortSignal;
 }
 
-type Send = (used: UsedCredential, handler: Dispatcher.DispatchHandler) => void;
+export async function dispatch(sending: Sending): Promise<void> {
+  const { call, upstream, relay } = sending;
+  const credential = upstream.credentialFor(call.principal.groups);
+  const used = await credential.current();
+  const again = async (): Promise<void> => {
+    const next = await credential.renew(used);
+    if (next === undefined) {
+      throw new GatewayError('upstream_refused_credential', 'outcome_withheld', 'It answered 401.');
+    }
+    await attempt(sending, next, relay);
+  };
+  await attempt(sending, used, renewing(relay, again));
+}
 
-async function sender(call: Call, upstream: Upstream, reflection: ReflectionGuard): Promise<Send> {
+async function attempt(
+  { call, upstream, reflection, over }: Sending,
+  used: UsedCredential,
+  handler: Dispatcher.DispatchHandler,
+): Promise<void> {
   const { request, target, body, mcpSession } = call;
-  const identity = await identityOf(call);
-  const isMessage = target.transport === 'sse-message';
-  const session = mcpSession === undefined || isMessage ? [] : [['mcp-session-id', mcpSession] as const];
-  return (used, handler) => {
+  await noteCredential(call, used);
+  const leave = await upstream.places.take(over, target.connection.limits.firstByte);
+  try {
+    mayStillGo(call);
+    const identity = await identityOf(call);
     reflection.watch([...used.headers, ...identity].map(([, value]) => value));
+    const isMessage = target.transport === 'sse-message';
+    const session = mcpSession === undefined || isMessage ? [] : [['mcp-session-id', mcpSession] as const];
     upstream.dispatcher.dispatch(
       {
         path: isMessage ? (mcpSession ?? target.path) : target.path + target.search,
@@ -45,45 +58,65 @@ async function sender(call: Call, upstream: Upstream, reflection: ReflectionGuar
         // An answer may take as long as its tool; undici must not queue other calls behind it.
         blocking: false,
       },
-      handler,
+      leaving(handler, leave),
     );
-  };
+  } catch (error) {
+    leave();
+    throw error;
+  }
 }
 
-async function identityOf({ runtime, inForce, target, session, tap }: Call): Promise<[string, string][]> {
+/** A call may have waited for its record, its credential and its place: a freeze since then holds for it too. */
+function mayStillGo({ runtime, session, principal, read }: Call): void {
+  if (!runtime.freezes.known()) throw new GatewayError('state_unavailable', 'not_forwarded', 'Calls may be frozen.');
+  const freeze = runtime.freezes.match({ connection: session.connection, principal, messages: read.messages });
+  if (freeze !== undefined) throw frozenError(freeze);
+}
+
+async function identityOf(call: Call): Promise<[string, string][]> {
+  const { runtime, inForce, target, session, principal, tap } = call;
   const { identityHeader, name } = target.connection;
   if (identityHeader === undefined) return [];
   const { publicUrl } = inForce.config;
-  return [
-    [
-      identityHeader.toLowerCase(),
-      await runtime.identity.sign({ publicUrl, connection: name, session, exchange: tap.exchange }),
-    ],
-  ];
+  const facts = { publicUrl, connection: name, session: session.id, principal, exchange: tap.exchange };
+  return [[identityHeader.toLowerCase(), await runtime.identity.sign(facts)]];
 }
 
-/** Which credential acts for this session is recorded before it does. */
+/** Which credential acts for this session is recorded before it does; every call that uses it waits for that. */
 async function noteCredential({ session }: Call, { version }: UsedCredential): Promise<void> {
-  if (version === undefined || session.credential === version) return;
-  session.credential = version;
+  if (version === undefined) return;
+  if (session.credential?.version !== version) {
+    const noted = session.strand.commit({ type: 'event', event: { name: 'credential', credential: version } });
+    const noting = { version, noted };
+    session.credential = noting;
+    noted.catch(() => {
+      // Not named: the next call has to name it.
+      if (session.credential === noting) delete session.credential;
+    });
+  }
   try {
-    await session.strand.commit({ type: 'event', event: { name: 'credential', credential: version } });
+    await session.credential.noted;
   } catch (cause) {
     throw new GatewayError('recording_unavailable', 'not_forwarded', undefined, { cause });
   }
 }
 
-async function renew(
-  call: Call,
-  credential: Credential,
-  used: UsedCredential,
-  send: Send,
-  relay: Relay,
-): Promise<void> {
-  const next = await credential.renew(used);
-  if (next === undefined) throw new GatewayError('upstream_refused_credential', 'outcome_withheld', 'It answered 401.');
-  await noteCredential(call, next);
-  send(next, relay);
+/** Gives the place back when the upstream's part is over, however it ends. */
+function leaving(handler: Dispatcher.DispatchHandler, leave: () => void): Dispatcher.DispatchHandler {
+  return {
+    onRequestStart: (controller, context) => handler.onRequestStart?.(controller, context),
+    onResponseStart: (controller, status, headers, message) =>
+      handler.onResponseStart?.(controller, status, headers, message),
+    onResponseData: (controller, chunk) => handler.onResponseData?.(controller, chunk),
+    onResponseEnd(controller, trailers) {
+      leave();
+      handler.onResponseEnd?.(controller, trailers);
+    },
+    onResponseError(controller, error) {
+      leave();
+      handler.onResponseError?.(controller, error);
+    },
+  };
 }
 
 /** Passes everything on to the relay but a first 401, whose answer nobody sees. */

@@ -8,6 +8,7 @@
  * response byte reaches a client before its frame is. The way back is relay.ts.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isDeepStrictEqual } from 'node:util';
 import { uuidv7 } from 'uuidv7';
 import { GatewayError } from '../errors.ts';
 import type { Principal } from '../identity/principal.ts';
@@ -37,7 +38,7 @@ import {
 import { createRelay } from './relay.ts';
 import type { InForce, Runtime } from './runtime.ts';
 import { createScreen, type Screen } from './screen.ts';
-import { startOf } from './session-start.ts';
+import { recordedPrincipal, startOf } from './session-start.ts';
 import { createTap, type Tap } from './tap.ts';
 import { SEALED_ENDPOINT, type Target } from './target.ts';
 import { upstreamError } from './upstream.ts';
@@ -50,6 +51,8 @@ export interface Call {
   readonly request: IncomingMessage;
   readonly edge: ClientEdge;
   readonly session: Session;
+  /** Who calls, as this call's own token says it. */
+  readonly principal: Principal;
   readonly tap: Tap;
   readonly started: number;
   readonly body: Buffer;
@@ -65,12 +68,29 @@ export async function handleCall(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const started = performance.now();
   const inForce = runtime.inForce();
+  // What it began with stays open until it is over, though another configuration takes force meanwhile.
+  inForce.enter();
+  try {
+    await handleCallUnder(runtime, inForce, target, request, response);
+  } finally {
+    inForce.leave();
+  }
+}
+
+async function handleCallUnder(
+  runtime: Runtime,
+  inForce: InForce,
+  target: Target,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const started = performance.now();
   const edge = createClientEdge(response, target.connection.limits.idleStream);
   let session: Session;
+  let principal: Principal;
   try {
-    const principal = await authenticate(runtime, inForce, target, request);
+    principal = await authenticate(runtime, inForce, target, request);
     session = await openSession(runtime, inForce, target, principal);
   } catch (error) {
     return refuseUnknown(runtime, inForce, target, request, edge, toGatewayError(error));
@@ -79,7 +99,7 @@ export async function handleCall(
   const place = takePlace(runtime, session, target);
   let call: Call | undefined;
   try {
-    call = await readCall({ runtime, inForce, target, request, edge, session, tap, started }, place);
+    call = await readCall({ runtime, inForce, target, request, edge, session, principal, tap, started }, place);
     noteClient(call);
     await recordRequest(call);
     const refused = call.read.refused;
@@ -119,6 +139,11 @@ async function openSession(runtime: Runtime, inForce: InForce, target: Target, p
       event: { name: 'configuration', configuration: inForce.digest, policy: inForce.policyDigest },
     });
   }
+  // A renewed token may say other groups: what its calls may do follows their own token, and the recording says so.
+  const [said, before] = [principal, session.principal].map(recordedPrincipal);
+  session.principal = principal;
+  if (!isDeepStrictEqual(said, before) && said !== undefined)
+    session.strand.append({ type: 'event', event: { name: 'principal', principal: said } });
   return session;
 }
 
@@ -161,9 +186,8 @@ async function readCall(reading: Reading, place: Place): Promise<Call> {
   };
 }
 
-function frozen({ runtime, session }: Reading, read: ReadRequest): GatewayError | undefined {
-  const { connection, principal } = session;
-  const freeze = runtime.freezes.match({ connection, principal, messages: read.messages });
+function frozen({ runtime, session, principal }: Reading, read: ReadRequest): GatewayError | undefined {
+  const freeze = runtime.freezes.match({ connection: session.connection, principal, messages: read.messages });
   return freeze === undefined ? undefined : frozenError(freeze);
 }
 
@@ -200,11 +224,7 @@ async function forward(call: Call, place: Place): Promise<void> {
   const { runtime, target, request, session, tap, edge, started, read } = call;
   const upstream = call.inForce.upstreams.get(target.connection.name);
   const ended = Promise.withResolvers<void>();
-  // undici's clock begins with the request's first byte: waiting for a free connection has none but this.
-  const queued = setTimeout(
-    () => relay.abort(new GatewayError('upstream_timeout', 'not_forwarded', 'All its connections are in use.')),
-    target.connection.limits.firstByte,
-  );
+  const over = new AbortController();
   const reflection = createReflectionGuard();
   const relay = createRelay({
     tap,
@@ -215,8 +235,9 @@ async function forward(call: Call, place: Place): Promise<void> {
     disconnectCancels: read.era === 'modern' || request.method === 'GET',
     eventBytes: target.connection.limits.eventBytes,
     firstByte: target.connection.limits.firstByte,
-    listsTasks: read.messages.some(({ method }) => method === 'tasks/list'),
-    screen: screenFor(call),
+    idleStream: target.connection.limits.idleStream,
+    listsTasks: listsTasks(read),
+    screen: screenFor(call, over.signal),
     requestBytes: call.body.length,
     own: (error) =>
       error === undefined ? target.cors : [...target.cors, ...challengeFor(error, call.inForce, target)],
@@ -227,9 +248,8 @@ async function forward(call: Call, place: Place): Promise<void> {
       if (message.kind === 'request' && message.id !== undefined)
         session.awaited.add(mcpSession ?? call.mcpSession, message.id);
     },
-    onSent: () => clearTimeout(queued),
     onEnd({ result, error }) {
-      clearTimeout(queued);
+      over.abort(new Error('The exchange is over.'));
       if (error?.fate === 'not_forwarded') awaitAgain(session, read, call.mcpSession);
       runtime.metrics.outcome(target.connection.name, result);
       if (error !== undefined) logFailure(call, error);
@@ -241,14 +261,18 @@ async function forward(call: Call, place: Place): Promise<void> {
   if (place.signal.aborted) abort();
   try {
     if (upstream === undefined) throw new GatewayError('internal', 'not_forwarded', 'The connection has no upstream.');
-    await dispatch(call, upstream, relay, reflection);
+    await dispatch({ call, upstream, relay, reflection, over: over.signal });
   } catch (error) {
     relay.abort(error instanceof GatewayError ? error : upstreamError(error, false));
   }
   await ended.promise;
 }
 
-function screenFor({ runtime, session, target, tap, mcpSession }: Call): Screen {
+function listsTasks(read: ReadRequest): boolean {
+  return read.messages.some(({ method }) => method === 'tasks/list');
+}
+
+function screenFor({ runtime, session, target, tap, read, mcpSession }: Call, over: AbortSignal): Screen {
   const { connection } = target;
   const prefix = connection.host === undefined ? `/${connection.name}` : '';
   return createScreen({
@@ -256,6 +280,8 @@ function screenFor({ runtime, session, target, tap, mcpSession }: Call): Screen 
     connection,
     mcpSession,
     isSse: target.transport === 'sse',
+    listsTasks: listsTasks(read),
+    isOver: () => over.aborted,
     handles: runtime.handles,
     eventIds: runtime.eventIds,
     sealEndpoint(upstream) {

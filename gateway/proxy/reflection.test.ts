@@ -31,8 +31,9 @@ test('bytes without the secret pass as they are, whatever the chunks; at most th
 });
 
 test('the secret is found in each spelling, cut anywhere, and no byte of it has passed', () => {
-  const base64 = Buffer.from(SECRET).toString('base64');
-  for (const spelling of [SECRET, JSON.stringify(SECRET), encodeURIComponent(SECRET), base64]) {
+  const inBase64 = [0, 1, 2].map((lead) => Buffer.from(`${'x'.repeat(lead)}${SECRET}, and more`).toString('base64'));
+  const hex = Buffer.from(SECRET).toString('hex');
+  for (const spelling of [SECRET, JSON.stringify(SECRET), encodeURIComponent(SECRET), hex, ...inBase64]) {
     for (let cut = 0; cut <= spelling.length; cut++) {
       const guard = guarding(`Bearer ${SECRET}`);
       let passed = '';
@@ -44,7 +45,7 @@ test('the secret is found in each spelling, cut anywhere, and no byte of it has 
         { code: 'upstream_leaked_credential', fate: 'outcome_withheld' },
         `${spelling} at ${cut}`,
       );
-      assert.ok(['you sent ', 'you sent "', ''].includes(passed), passed);
+      assert.ok(passed.length <= 'you sent '.length + 4, passed);
     }
   }
 });

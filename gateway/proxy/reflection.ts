@@ -54,14 +54,26 @@ export function createReflectionGuard(): ReflectionGuard {
   };
 }
 
-/** As it is, in JSON text, in a URL, and as the Base64 of a header dump. */
+/** As it is, in JSON text, in a URL, in hexadecimal, and in the Base64 of a text that holds it anywhere. */
 function spellingsOf(secret: string): string[] {
+  const base64 = [0, 1, 2].map((lead) => insideBase64(Buffer.from(secret), lead));
   return [
     secret,
     JSON.stringify(secret).slice(1, -1),
     encodeURIComponent(secret),
-    Buffer.from(secret).toString('base64').replace(/=+$/, ''),
+    Buffer.from(secret).toString('hex'),
+    ...base64,
+    ...base64.map((one) => one.replaceAll('+', '-').replaceAll('/', '_')),
   ];
+}
+
+/** What is the same in every Base64 of a text that has the secret `lead` bytes behind a group's beginning. */
+function insideBase64(secret: Buffer, lead: number): string {
+  const whole = Math.floor((lead + secret.length) / 3) * 3;
+  const text = Buffer.concat([Buffer.alloc(lead), secret])
+    .subarray(0, whole)
+    .toString('base64');
+  return text.slice([0, 2, 3][lead]);
 }
 
 /** How many bytes at the end of `bytes` are the beginning of `needle`, and not all of it. */

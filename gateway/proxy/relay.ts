@@ -28,6 +28,8 @@ export interface RelayInput {
   readonly eventBytes: number;
   /** Milliseconds that the upstream may take until its answer begins; hints (1xx) are none. */
   readonly firstByte: number;
+  /** Milliseconds that an answer may go on after its client has left. */
+  readonly idleStream: number;
   /** The answer lists what belongs to others too, and is held back until they are out of it. */
   readonly listsTasks: boolean;
   readonly screen: Screen;
@@ -41,8 +43,6 @@ export interface RelayInput {
   fingerprint(value: string): string;
   /** Seals the upstream's `Mcp-Session-Id`. */
   sealSessionId(upstream: string): string;
-  /** The upstream has accepted the request: its first bytes go out. */
-  onSent(): void;
   /** Told of each message before it is released, with the upstream's session id where this response names one. */
   onMessage(message: ReturnedMessage, mcpSession: string | undefined): void;
   /** The exchange is over: its end is durable, or could not be made so. */
@@ -79,6 +79,8 @@ export function createRelay(input: RelayInput): Relay {
   /** Set before the upstream is aborted, since its error comes back in the same turn. */
   let failed = false;
   let aborted: GatewayError | undefined;
+  /** Runs while the client is gone and the upstream still answers. */
+  let alone: NodeJS.Timeout | undefined;
   const steps = createInOrder((held) => {
     if (held) controller?.pause();
     else resumeIfReady();
@@ -90,6 +92,8 @@ export function createRelay(input: RelayInput): Relay {
   });
   edge.onGone(() => {
     if (input.disconnectCancels) finish({ result: 'cancelled', abortedBy: 'client' });
+    // Its answer is recorded all the same; one that drips for ever must not hold its caller's place for as long.
+    else alone = setTimeout(() => guarded(() => fail(tooLate())), input.idleStream).unref();
     resumeIfReady();
   });
 
@@ -178,6 +182,7 @@ export function createRelay(input: RelayInput): Relay {
   }): void {
     if (ending !== 'no') return;
     ending = 'queued';
+    clearTimeout(alone);
     if (how.abortedBy !== undefined) controller?.abort(new Error('aborted'));
     const now = performance.now();
     tap.end(
@@ -293,7 +298,6 @@ export function createRelay(input: RelayInput): Relay {
       if (aborted !== undefined || ending !== 'no') return given.abort(aborted ?? new Error('ended'));
       sent = true;
       upstreamStarted = performance.now();
-      input.onSent();
     },
     onResponseStart(given, code) {
       if (code < 200) {
@@ -336,6 +340,10 @@ export function createRelay(input: RelayInput): Relay {
       guarded(() => fail(error));
     },
   };
+}
+
+function tooLate(): GatewayError {
+  return new GatewayError('upstream_timeout', 'outcome_withheld');
 }
 
 function raise(error: unknown): never {

@@ -57,7 +57,14 @@ export function createGatewayServer(runtime: Runtime, headerBytes: number): Serv
   });
   const server = createServer(
     // Without a Host it is this gateway that refuses, and records it.
-    { maxHeaderSize: headerBytes, requireHostHeader: false, joinDuplicateHeaders: false, keepAliveTimeout: 620_000 },
+    {
+      maxHeaderSize: headerBytes,
+      requireHostHeader: false,
+      joinDuplicateHeaders: false,
+      keepAliveTimeout: 620_000,
+      // Node looks for heads that are late each 30 s unless told otherwise.
+      connectionsCheckingInterval: 5000,
+    },
     app,
   );
   // Node would drop what is beyond a thousand headers in silence: neither checked nor recorded. Their size has a limit.

@@ -19,6 +19,9 @@ export interface InForce {
   readonly digest: string;
   readonly policyDigest: string;
   readonly upstreams: ReadonlyMap<string, Upstream>;
+  /** A call that begins with it, and one that is over: its upstreams stay open in between. */
+  enter(): void;
+  leave(): void;
 }
 
 export interface Runtime {

@@ -4,11 +4,16 @@
  */
 import type { ConnectionConfig } from '../config.ts';
 import { GatewayError } from '../errors.ts';
-import { type Handle, handlesSaid, keepTasks, mayHoldHandles, tasksListed } from '../mcp/handles.ts';
+import { handlesSaid, keepTasks, mayHoldHandles, type Named, tasksListed } from '../mcp/handles.ts';
 import { withData } from '../mcp/sse.ts';
 import type { EventIds } from '../sessions/event-ids.ts';
 import type { Handles } from '../sessions/handles.ts';
 import type { OutPart } from './response-stream.ts';
+
+/** A message gives at most this many handles, each a durable object; a list of tasks has at most this many. */
+const MOST_GIVEN = 100;
+const MOST_LISTED = 1000;
+const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 
 export interface Screen {
   /**
@@ -27,12 +32,16 @@ export interface ScreenInput {
   readonly mcpSession: string | undefined;
   /** The request opened the stream of a 2024-11-05 server. */
   readonly isSse: boolean;
+  /** The answer lists what belongs to others too. */
+  readonly listsTasks: boolean;
   readonly handles: Handles;
   readonly eventIds: EventIds;
   /** Seals an upstream's address for messages; the address that the client gets. */
   sealEndpoint(upstream: string): string;
   /** Told of what is kept from the client. */
-  onWithheld(kind: Handle['kind']): void;
+  onWithheld(kind: Named['kind']): void;
+  /** The exchange has ended: nobody waits for what this answer gives. */
+  isOver(): boolean;
 }
 
 export function createScreen(input: ScreenInput): Screen {
@@ -44,39 +53,46 @@ export function createScreen(input: ScreenInput): Screen {
     if (!input.isSse || connection.sse === undefined || endpoint !== undefined) throw refusedEndpoint();
     const named = part.data?.toString('utf8') ?? '';
     endpoint = addressOf(named, connection.upstream.url, connection.sse);
-    return { ...part, bytes: withData(part.bytes, input.sealEndpoint(endpoint)) };
+    return { ...part, bytes: inOtherWords(part, input.sealEndpoint(endpoint)) };
   }
 
   async function lookAtHandles(part: OutPart, messages: readonly unknown[]): Promise<OutPart | undefined> {
     let bytes = part.bytes;
     for (const message of messages) {
       const { given, about, related } = handlesSaid(message);
+      const listed = tasksListed(message);
+      if (given.length > MOST_GIVEN || listed.length > MOST_LISTED) throw refusedHandle();
       const other = (await notFor(about, ['ours'])) ?? (await notFor(related, ['ours', 'nobody']));
       if (other !== undefined) {
         // Of several messages in one body none can be left out.
-        if (messages.length > 1) throw new GatewayError('upstream_handle_refused', 'outcome_withheld');
+        if (messages.length > 1) throw refusedHandle();
         input.onWithheld(other.kind);
         return undefined;
       }
-      for (const handle of given) {
-        if ((await handles.give(session, handle)) === 'foreign') {
-          throw new GatewayError('upstream_handle_refused', 'outcome_withheld');
-        }
-      }
-      const listed = tasksListed(message);
+      await give(given);
       const kept = new Set<string>();
-      for (const task of listed) if ((await handles.ownerOf(session, task)) === 'ours') kept.add(task.value);
-      if (kept.size === new Set(listed.map(({ value }) => value)).size) continue;
-      if (messages.length > 1 || part.whole !== true)
-        throw new GatewayError('upstream_handle_refused', 'outcome_withheld');
-      const answer = written(keepTasks(message, kept));
-      bytes = part.event === true ? withData(part.bytes, answer) : Buffer.from(answer);
+      for (const task of listed) {
+        if (task.value !== undefined && (await handles.ownerOf(session, task)) === 'ours') kept.add(task.value);
+      }
+      if (listed.every(({ value }) => value !== undefined && kept.has(value))) continue;
+      if (messages.length > 1 || part.whole !== true) throw refusedHandle();
+      bytes = inOtherWords(part, written(keepTasks(message, kept)));
     }
     return { ...part, bytes };
   }
 
-  async function notFor(about: readonly Handle[], owners: readonly string[]): Promise<Handle | undefined> {
-    for (const handle of about) if (!owners.includes(await handles.ownerOf(session, handle))) return handle;
+  async function give(given: readonly Named[]): Promise<void> {
+    for (const { kind, value } of given) {
+      // What is no id can't be sent back; what nobody waits for any more is not made durable.
+      if (value === undefined || input.isOver()) continue;
+      if ((await handles.give(session, { kind, value })) === 'foreign') throw refusedHandle();
+    }
+  }
+
+  async function notFor(about: readonly Named[], owners: readonly string[]): Promise<Named | undefined> {
+    for (const named of about) {
+      if (named.value === undefined || !owners.includes(await handles.ownerOf(session, named))) return named;
+    }
     return undefined;
   }
 
@@ -87,9 +103,13 @@ export function createScreen(input: ScreenInput): Screen {
         input.eventIds.note({ connection: session.connection, session: session.id, upstream }, part.id);
       }
       if (part.name === 'endpoint') return rewriteEndpoint(part);
-      if (part.data === undefined || !mayHoldHandles(part.data)) return part;
+      if (part.data === undefined || !(input.listsTasks || mayHoldHandles(part.data))) return part;
       const messages = parsed(part.data);
-      if (messages === undefined) return part;
+      if (messages === undefined) {
+        // A reader that is less strict might find tasks in it.
+        if (input.listsTasks && part.data.length > 0) throw refusedHandle();
+        return part;
+      }
       return lookAtHandles(part, messages).catch((cause: unknown) => {
         throw cause instanceof GatewayError
           ? cause
@@ -112,6 +132,20 @@ function addressOf(named: string, origin: string, sse: { path: string; messages:
   return url.pathname + url.search;
 }
 
+/**
+ * The part with other data. A byte order mark at its front would be part of a field's name to one reader and nothing to
+ * another, so such a part is not put in other words at all.
+ */
+function inOtherWords(part: OutPart, data: string): Buffer {
+  if (part.event !== true) return Buffer.from(data);
+  if (part.bytes.subarray(0, BOM.length).equals(BOM)) throw refusedEndpoint();
+  return withData(part.bytes, data);
+}
+
+function refusedHandle(): GatewayError {
+  return new GatewayError('upstream_handle_refused', 'outcome_withheld');
+}
+
 function refusedEndpoint(): GatewayError {
   return new GatewayError('upstream_endpoint_refused', 'outcome_withheld');
 }
@@ -119,7 +153,9 @@ function refusedEndpoint(): GatewayError {
 /** The messages of an event or a body, as its reader will have them; `undefined` where it is not JSON. */
 function parsed(data: Buffer): readonly unknown[] | undefined {
   try {
-    const value: unknown = JSON.parse(data.toString('utf8'));
+    // `Response.json()` and its like skip a byte order mark.
+    const start = data.subarray(0, BOM.length).equals(BOM) ? BOM.length : 0;
+    const value: unknown = JSON.parse(data.toString('utf8', start));
     return Array.isArray(value) ? value : [value];
   } catch {
     return undefined;

@@ -35,7 +35,7 @@ export async function startOf(
   };
 }
 
-function recordedPrincipal({ kind, issuer, subject, email, groups }: Principal): RecordedPrincipal {
+export function recordedPrincipal({ kind, issuer, subject, email, groups }: Principal): RecordedPrincipal {
   return { kind, issuer, subject, ...(email === undefined ? {} : { email }), groups };
 }
 

@@ -14,6 +14,7 @@ import { readReferenced } from '../secret-ref.ts';
 import { createPinnedLookup } from './address.ts';
 import { type Credential, createCredential } from './credential.ts';
 import type { CredentialFetch } from './credential-fetch.ts';
+import { createPlaces, type Places } from './places.ts';
 
 export interface Upstream {
   readonly connection: ConnectionConfig;
@@ -23,6 +24,8 @@ export interface Upstream {
    */
   credentialFor(groups: readonly string[]): Credential;
   readonly dispatcher: Dispatcher;
+  /** One for each of its sockets: to be taken before anything is dispatched. */
+  readonly places: Places;
   /** Lets exchanges under way end, then closes the sockets. Tokens are fetched no more from the moment it is called. */
   close(): Promise<void>;
 }
@@ -69,6 +72,7 @@ export async function openUpstream(connection: ConnectionConfig, deps: UpstreamD
     connection,
     credentialFor,
     dispatcher: pool,
+    places: createPlaces(upstream.connections),
     async close() {
       closing.abort();
       await pool.close();

@@ -2,9 +2,11 @@
  * Which event ids were given to which session on this replica. An upstream that resumes a stream by `Last-Event-ID` may
  * keep one event store for all its callers; it does not know whose id it is.
  */
+import { createHash } from 'node:crypto';
 
-/** The newest ids of a session that are kept. */
+/** The newest ids of a session that are kept, and of the upstream's sessions that one was given in. */
 const MOST = 5000;
+const MOST_UPSTREAM = 8;
 
 /** Where an id was given, and where it comes back: the upstream's own session id, absent where it issues none. */
 interface Stream {
@@ -36,10 +38,14 @@ export function createEventIds(): EventIds {
   return {
     note(stream, id) {
       const ids = idsOf(stream);
-      ids.set(id, (ids.get(id) ?? new Set()).add(stream.upstream));
+      const key = keyOf(id);
+      const given = ids.get(key) ?? new Set();
+      if (given.size < MOST_UPSTREAM) given.add(stream.upstream);
+      ids.set(key, given);
       if (ids.size > MOST) for (const oldest of ids.keys()) return void ids.delete(oldest);
     },
-    mayResume({ connection, session, upstream }, id) {
+    mayResume({ connection, session, upstream }, lastEventId) {
+      const id = keyOf(lastEventId);
       const sessions = byConnection.get(connection);
       // Also where the upstream issues no session id: then only the replica that gave the id knows.
       if (sessions?.get(session)?.get(id)?.has(upstream) === true) return true;
@@ -52,4 +58,9 @@ export function createEventIds(): EventIds {
     },
     forget: (connection, session) => void byConnection.get(connection)?.delete(session),
   };
+}
+
+/** An id is as long as its server likes. */
+function keyOf(id: string): string {
+  return id.length <= 64 ? id : `sha256 ${createHash('sha256').update(id).digest('base64url')}`;
 }

@@ -189,11 +189,18 @@ for (const call of ['list', 'get'] as const) {
     await one.poll();
     const second = await createFreeze(stores, { ...ASKED, scope: { connection: 'tickets' } });
     state.gate.down = (what) => what === call;
+    // What can't be listed rejects; what is listed and can't be fetched is a failure beside the rest.
+    const refused = async () => {
+      if (call === 'list') return assert.rejects(one.poll(), /down/);
+      const { on, off, failure } = await one.poll();
+      assert.deepEqual([on, off], [[], []]);
+      assert.ok(failure instanceof Error);
+    };
     clock.now = START + 10_000;
-    await assert.rejects(one.poll());
+    await refused();
     assert.equal(one.known(), true);
     clock.now = START + 10_001;
-    await assert.rejects(one.poll());
+    await refused();
     assert.deepEqual([one.known(), one.match(onOrders)?.id], [false, freeze.id]);
     state.gate.down = () => false;
     assert.deepEqual(ids((await one.poll()).on), [second.id]);
@@ -201,20 +208,25 @@ for (const call of ['list', 'get'] as const) {
   });
 }
 
-test('one object that can not be fetched keeps no other from taking effect, and lifting it helps', async () => {
+test('one object that can not be fetched keeps no other from taking effect and being told once; lifting it helps', async () => {
   const { clock, stores, replica, state } = world();
   const stuck = await createFreeze(stores, ASKED);
   const gone = await createFreeze(stores, { ...ASKED, expires: START + 1000 });
   const one = replica();
+  const told = async () => {
+    const { on, off, failure } = await one.poll();
+    return [ids(on), off.map(({ freeze, how }) => `${freeze.id} ${how}`), failure instanceof Error];
+  };
   state.gate.down = (call, name) => call === 'get' && name === freezeName(stuck.id);
-  await assert.rejects(one.poll(), /can't be read/);
+  assert.deepEqual(await told(), [[gone.id], [], true]);
   assert.equal(one.match(onOrders)?.id, gone.id);
+  assert.equal(one.known(), false, 'what the unread one covers is not known');
+  assert.deepEqual(await told(), [[], [], true]);
   clock.now = START + 1000;
-  await assert.rejects(one.poll());
+  assert.deepEqual(await told(), [[], [`${gone.id} expired`], true]);
   assert.equal(one.known(), false);
   await liftFreeze(stores, { id: stuck.id, actor: 'os:root', reason: 'unreadable' });
-  const told = await one.poll();
-  assert.deepEqual([ids(told.on), told.off.map(({ how }) => how)], [[gone.id], ['expired']], 'nothing is left untold');
+  assert.deepEqual(await told(), [[], [], false]);
   assert.equal(one.known(), true);
 });
 

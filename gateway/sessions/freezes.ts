@@ -18,6 +18,8 @@ import {
 export interface FreezeChanges {
   readonly on: readonly Freeze[];
   readonly off: readonly { readonly freeze: Freeze; readonly how: 'expired' | 'lifted' }[];
+  /** Why a freeze that is listed could not be read; what it covers is not known. Absent where all could be. */
+  readonly failure?: unknown;
 }
 
 export interface Freezes {
@@ -26,11 +28,12 @@ export interface Freezes {
    * `tools/call` alone, so for a stream (no messages) only the others are asked.
    */
   match(call: FreezableCall): Freeze | undefined;
-  /** Whether the state could be read within the last 10 s; where not, calls fail closed. */
+  /** Whether all of the state could be read within the last 10 s; where not, calls fail closed. */
   known(): boolean;
   /**
-   * Reads the state now; called every 2 s. Resolves with what took effect or ended since the last reading that
-   * succeeded; rejects where something could not be read, after everything that could has taken effect.
+   * Reads the state now; called every 2 s. Resolves with what took effect or ended, each told once. A freeze that can't
+   * be read keeps no other from either: it is the `failure` beside them. Rejects where the state could not be listed;
+   * nothing has changed then.
    */
   poll(): Promise<FreezeChanges>;
   /** Freezes in force. */
@@ -51,6 +54,7 @@ export function createFreezes({ state, now }: { state: Store; now: () => number 
   const inForce = new Map<string, InForce>();
   // Ids whose freeze has ended: their objects stay for as long as the store keeps them, and are not read again.
   let ended = new Set<string>();
+  // What the reading under way has found; there is never more than one.
   let changes = noChanges();
   let readAt: number | undefined;
   let storeSeen = false;
@@ -66,11 +70,11 @@ export function createFreezes({ state, now }: { state: Store; now: () => number 
     for (const [id, { freeze }] of inForce) if (isOver(freeze)) end(id, 'expired');
     const listed = new Set(ids);
     ended = new Set([...ended].filter((id) => listed.has(id)));
-    if (failures.length > 0) throw failures[0];
-    readAt = began;
-    const report = changes;
+    const found = changes;
     changes = noChanges();
-    return report;
+    if (failures.length > 0) return { ...found, failure: failures[0] };
+    readAt = began;
+    return found;
   }
 
   async function listIds(): Promise<FreezeIds> {

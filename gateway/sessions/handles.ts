@@ -5,7 +5,7 @@
  * One create-if-absent state object each, so that every replica knows it and no two sessions hold the same.
  */
 import { createHash } from 'node:crypto';
-import type { Handle } from '../mcp/handles.ts';
+import type { Handle, Named } from '../mcp/handles.ts';
 import type { Store } from '../store/store.ts';
 
 export type Owner = 'ours' | 'foreign' | 'nobody';
@@ -18,7 +18,7 @@ interface Holder {
 export interface Handles {
   /** Gives a handle to a session; resolves when that is durable, `foreign` where another session has it. */
   give(session: Holder, handle: Handle): Promise<Exclude<Owner, 'nobody'>>;
-  ownerOf(session: Holder, handle: Handle): Promise<Owner>;
+  ownerOf(session: Holder, named: Named): Promise<Owner>;
 }
 
 /** Handles that were looked up lately; who has one never changes. */
@@ -52,8 +52,9 @@ export function createHandles(deps: { state: Store; now: () => number }): Handle
       }
       return (await read(name)) === session.id ? 'ours' : 'foreign';
     },
-    async ownerOf(session, handle) {
-      const owner = await read(nameOf(session, handle));
+    async ownerOf(session, { kind, value }) {
+      if (value === undefined) return 'nobody';
+      const owner = await read(nameOf(session, { kind, value }));
       if (owner === undefined) return 'nobody';
       return owner === session.id ? 'ours' : 'foreign';
     },

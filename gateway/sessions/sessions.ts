@@ -16,7 +16,8 @@ import { type Awaited, createAwaited } from './awaited.ts';
 export interface Session {
   readonly id: string;
   readonly connection: string;
-  readonly principal: Principal;
+  /** As its newest token says it. A call acts as its own token says. */
+  principal: Principal;
   readonly strand: Strand;
   readonly awaited: Awaited;
   /** Keyed fingerprint of a credential-bearing value; the key is this session's own. */
@@ -30,8 +31,8 @@ export interface Session {
   readonly opened: number;
   lastUsed: number;
   expires: number;
-  /** Version of the upstream credential that was last recorded as in use. */
-  credential?: string;
+  /** Version of the upstream credential that is recorded as in use, and when that is durable. */
+  credential?: { readonly version: string; readonly noted: Promise<void> };
   /** What the client last called itself. */
   client?: string;
   /** Why it ends; set once, and from then on no call enters. */
@@ -114,7 +115,9 @@ export function createSessions(deps: SessionsDeps): Sessions {
       exchanges: new Set(),
       configuration: there === undefined ? facts.configuration : '',
       // The version that a strand of before the restart last named is not known here: it is named again.
-      ...(there === undefined && facts.credential !== undefined ? { credential: facts.credential } : {}),
+      ...(there === undefined && facts.credential !== undefined
+        ? { credential: { version: facts.credential, noted: Promise.resolve() } }
+        : {}),
       opened,
       lastUsed: clock.millis(),
       expires,
