@@ -11,7 +11,7 @@ import { STDIO_SERVER } from './stdio-server.ts';
 
 const EVERYTHING = fileURLToPath(import.meta.resolve('@modelcontextprotocol/server-everything/dist/index.js'));
 const EXAMPLE = { path: '/mcp', identityHeader: 'X-Verbatim-Identity', host: '127.0.0.1', port: 0 };
-const LIMITS = { children: 8, idle: 60_000, startLimit: 20_000, memory: 1024 ** 3 };
+const LIMITS = { children: 16, idle: 60_000, startLimit: 20_000, memory: 1024 ** 3 };
 
 interface Logged {
   readonly event: string;

@@ -1,7 +1,6 @@
 /**
- * The way back of one call: upstream → RECORD → client, streaming with backpressure. Every piece is queued on the tap
- * first and handed to the client's edge by its settle, so no byte is released before its frame is durable, and an SSE
- * event only as a whole.
+ * The way back of one call: upstream → RECORD → client, streaming with backpressure. An answer is cut into parts, each is
+ * looked at, and released through outgoing.ts: no byte before its frame is durable, and an SSE event only as a whole.
  */
 import { createHmac, type KeyObject } from 'node:crypto';
 import type { Dispatcher } from 'undici';
@@ -10,8 +9,9 @@ import type { ReturnedMessage } from '../recording/frame.ts';
 import { type Asked, errorAnswer, errorEvent } from './answer.ts';
 import { createAnswers } from './answers.ts';
 import type { ClientEdge } from './client-edge.ts';
-import { recordHeaders, responseHeadersForClient } from './headers.ts';
+import { responseHeadersForClient } from './headers.ts';
 import { createInOrder } from './in-order.ts';
+import { createOutgoing } from './outgoing.ts';
 import type { ReflectionGuard } from './reflection.ts';
 import { createBodyStream, createSseStream, type OutPart, type ResponseStream } from './response-stream.ts';
 import type { Screen } from './screen.ts';
@@ -54,28 +54,19 @@ export interface Relay extends Dispatcher.DispatchHandler {
   abort(error: GatewayError): void;
 }
 
-/** Bytes that may wait between upstream and client before the upstream is asked to pause. */
-const HIGH_WATER = 1024 * 1024;
-
 export function createRelay(input: RelayInput): Relay {
   const { tap, edge } = input;
   const witness = createHmac('sha256', input.witnessKey);
   const answers = createAnswers(input.asked.ids);
-  const ready: Buffer[] = [];
   let controller: Dispatcher.DispatchController | undefined;
   let sent = false;
   let status: number | undefined;
   let stream: ResponseStream | undefined;
   let resumable = false;
-  /** A part of the upstream's answer is on its way to the client. */
-  let spoken = false;
   let mcpSession: string | undefined;
   let upstreamBytes = 0;
   let upstreamStarted = performance.now();
   let upstreamEnded: number | undefined;
-  let waiting = 0;
-  let slow = false;
-  let ending: 'no' | 'queued' | 'done' = 'no';
   /** Set before the upstream is aborted, since its error comes back in the same turn. */
   let failed = false;
   let aborted: GatewayError | undefined;
@@ -86,9 +77,19 @@ export function createRelay(input: RelayInput): Relay {
     else resumeIfReady();
   });
 
-  edge.onDrain(() => {
-    slow = false;
-    resumeIfReady();
+  const out = createOutgoing({
+    tap,
+    edge,
+    asked: input.asked,
+    fingerprint: input.fingerprint,
+    onRoom: resumeIfReady,
+    failure(cause) {
+      const fate = sent ? 'outcome_withheld' : 'not_forwarded';
+      const error = new GatewayError('recording_unavailable', fate, undefined, { cause });
+      controller?.abort(error);
+      return error;
+    },
+    onFailed: (error) => input.onEnd({ result: error.code, error }),
   });
   edge.onGone(() => {
     if (input.disconnectCancels) finish({ result: 'cancelled', abortedBy: 'client' });
@@ -98,8 +99,7 @@ export function createRelay(input: RelayInput): Relay {
   });
 
   function resumeIfReady(): void {
-    if (controller?.paused === true && !steps.waiting && waiting < HIGH_WATER / 2 && (!slow || edge.gone))
-      controller.resume();
+    if (controller?.paused === true && !steps.waiting && out.roomy) controller.resume();
   }
 
   function start(raw: readonly (Buffer | string)[]): void {
@@ -117,12 +117,8 @@ export function createRelay(input: RelayInput): Relay {
     stream = sse
       ? createSseStream(input.eventBytes)
       : createBodyStream(headers, input.listsTasks ? input.eventBytes : undefined);
-    edge.head(status ?? 502, released, false);
-    tap.response('upstream', status ?? 502, recordHeaders(released, input.fingerprint), (error) => {
-      if (error !== undefined) recordingFailed(error);
-      // An event stream may stay silent for long: its head goes out alone.
-      else if (sse && ending === 'no') edge.head(status ?? 502, released, true);
-    });
+    // An event stream may stay silent for long: its head goes out alone.
+    out.head('upstream', status ?? 502, released, sse);
   }
 
   /** A part on its way out: looked at, then released, after all that came before it. */
@@ -155,22 +151,8 @@ export function createRelay(input: RelayInput): Relay {
       input.onMessage(message, mcpSession ?? input.screen.endpoint);
     }
     if (part.id !== undefined && !withheld) resumable = true;
-    spoken ||= !withheld;
-    const size = withheld ? 0 : part.bytes.length;
-    waiting += size;
-    tap.data('upstream', part.bytes, { ...part, unreleased: edge.gone || withheld }, (error) => {
-      waiting -= size;
-      if (error !== undefined) {
-        recordingFailed(error);
-        return;
-      }
-      if (withheld) return;
-      // The whole answer is queued and nothing is out: it leaves in one piece, with its own length.
-      if (ending === 'queued' && !edge.headSent) ready.push(part.bytes);
-      else if (!edge.write(part.bytes)) slow = true;
-      resumeIfReady();
-    });
-    if (waiting > HIGH_WATER || slow) controller?.pause();
+    out.piece(part, withheld);
+    if (out.full) controller?.pause();
   }
 
   /** Queues the end of the exchange; the response's last chunk ends when it is durable. */
@@ -180,12 +162,10 @@ export function createRelay(input: RelayInput): Relay {
     abortedBy?: 'client' | 'upstream' | 'gateway';
     cut?: boolean;
   }): void {
-    if (ending !== 'no') return;
-    ending = 'queued';
+    if (out.state !== 'open') return;
     clearTimeout(alone);
-    if (how.abortedBy !== undefined) controller?.abort(new Error('aborted'));
     const now = performance.now();
-    tap.end(
+    out.end(
       {
         outcome: {
           ...(status === undefined || (how.abortedBy === 'client' && !edge.headSent) ? {} : { http: status }),
@@ -196,39 +176,30 @@ export function createRelay(input: RelayInput): Relay {
         bytes: {
           request: input.requestBytes,
           upstream: upstreamBytes,
-          released: edge.released + (edge.gone ? 0 : waiting),
+          released: edge.released + (edge.gone ? 0 : out.waiting),
         },
         duration: { total: rounded(now - input.started), upstream: rounded((upstreamEnded ?? now) - upstreamStarted) },
         ...(upstreamBytes === 0 ? {} : { upstreamHmac: `hmac-sha256:${witness.digest('hex')}` }),
         ...(how.abortedBy === undefined ? {} : { abortedBy: how.abortedBy }),
       },
-      (error) => {
-        if (ending === 'done') return;
-        if (error !== undefined) {
-          recordingFailed(error);
-          return;
-        }
-        ending = 'done';
-        if (how.cut === true) edge.cut();
-        else edge.end(ready.length > 0 ? Buffer.concat(ready) : undefined);
-        input.onEnd(how);
-      },
+      how.cut === true,
+      () => input.onEnd(how),
     );
+    // Last: its error comes back in the same turn, and must find the end queued.
+    if (how.abortedBy !== undefined) controller?.abort(new Error('aborted'));
   }
 
   /** A failure on the way back: in words where no head is queued, else as the stream allows. */
   function fail(error: GatewayError): void {
-    if (ending !== 'no' || failed) return;
+    if (out.state !== 'open' || failed) return;
     failed = true;
     controller?.abort(error);
     // Also in place of an upstream's head that was recorded and has not gone out: a second `response` says so.
-    if (stream === undefined || !(edge.headSent || spoken)) {
+    if (stream === undefined || !(edge.headSent || out.spoken)) {
       const answer = errorAnswer(error, input.asked, input.own(error));
       status = answer.status;
-      const headers = answer.headers.flat();
-      edge.head(answer.status, headers, false);
-      tap.response('gateway', answer.status, recordHeaders(headers, input.fingerprint), ifRefused);
-      say(answer.body);
+      out.head('gateway', answer.status, answer.headers.flat(), false);
+      out.words(answer.body);
       answers.add(answer.outcomes);
       finish({ result: error.code, error, abortedBy: 'gateway' });
       return;
@@ -237,7 +208,7 @@ export function createRelay(input: RelayInput): Relay {
     const speak = stream.kind === 'sse' && !resumable && answers.missing().length > 0;
     if (speak) {
       const ids = answers.missing();
-      say(errorEvent(error, ids));
+      out.words(errorEvent(error, ids));
       answers.add(ids.map((id) => ({ id, error: error.entry.rpc })));
     }
     finish({
@@ -248,41 +219,9 @@ export function createRelay(input: RelayInput): Relay {
     });
   }
 
-  function say(bytes: Buffer): void {
-    waiting += bytes.length;
-    tap.data('gateway', bytes, {}, (error) => {
-      waiting -= bytes.length;
-      if (error !== undefined) recordingFailed(error);
-      else if (!edge.headSent) ready.push(bytes);
-      else edge.write(bytes);
-    });
-  }
-
-  function ifRefused(error?: Error): void {
-    if (error !== undefined) recordingFailed(error);
-  }
-
-  /** The one answer that can't be recorded: that nothing can be. Nothing of the upstream's answer is in it. */
-  function recordingFailed(cause: Error): void {
-    if (ending === 'done') return;
-    ending = 'done';
-    const error = new GatewayError('recording_unavailable', sent ? 'outcome_withheld' : 'not_forwarded', undefined, {
-      cause,
-    });
-    controller?.abort(error);
-    if (edge.headSent) {
-      edge.cut();
-    } else {
-      const answer = errorAnswer(error, input.asked);
-      edge.head(answer.status, answer.headers.flat(), false);
-      edge.end(answer.body);
-    }
-    input.onEnd({ result: error.code, error });
-  }
-
   function guarded(step: () => void): void {
     try {
-      if (ending === 'no' && !failed) step();
+      if (out.state === 'open' && !failed) step();
     } catch (error) {
       fail(
         error instanceof GatewayError
@@ -295,7 +234,7 @@ export function createRelay(input: RelayInput): Relay {
   return {
     onRequestStart(given) {
       controller = given;
-      if (aborted !== undefined || ending !== 'no') return given.abort(aborted ?? new Error('ended'));
+      if (aborted !== undefined || out.state !== 'open') return given.abort(aborted ?? new Error('ended'));
       sent = true;
       upstreamStarted = performance.now();
     },
