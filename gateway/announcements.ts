@@ -73,10 +73,10 @@ export async function pollFreezes({ freezes, system, sessions, log }: Runtime): 
     ...on.map(({ id, scope, reason, actor }) => system.event('freeze.on', { id, scope, reason, actor })),
     ...off.map(({ freeze, how }) => system.event('freeze.off', { id: freeze.id, how })),
   ]);
-  const failures = recorded.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
-  if (failure !== undefined) failures.push(failure);
-  if (failures.length > 1) throw new AggregateError(failures, 'Freezes could not be read or recorded.');
-  if (failures.length > 0) throw failures[0];
+  const failed = recorded.find((one) => one.status === 'rejected');
+  // Before the other: what can't be recorded comes up once, what can't be read again at each look.
+  if (failed !== undefined) throw failed.reason;
+  if (failure !== undefined) throw failure;
 }
 
 /** Switching a recording off (or on again) is an event. */

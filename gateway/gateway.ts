@@ -19,6 +19,7 @@ import type { FileSystem } from './recording/file-system.ts';
 import { openRecorder, type Recorder } from './recording/recorder.ts';
 import { openSystemStrand } from './recording/system.ts';
 import { repeat } from './repeat.ts';
+import { createEnds } from './sessions/ends.ts';
 import { createEventIds } from './sessions/event-ids.ts';
 import { createFreezes } from './sessions/freezes.ts';
 import { createHandles } from './sessions/handles.ts';
@@ -60,8 +61,8 @@ export class ConfigurationError extends Error {
 
 const TICK_MS = 1000;
 const POLL_FILE_MS = 1000;
-/** A freeze is in force on every replica within 5 s. */
-const FREEZES_MS = 2000;
+/** A freeze, and a session's end, is in force on every replica within 5 s. */
+const LOOK_MS = 2000;
 
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const loaded = loadConfigFile(options.configFile);
@@ -124,10 +125,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   );
   const now = (): number => clock.millis();
   const eventIds = createEventIds();
+  const ends = createEnds({ state: stores.state, now });
   const sessions = createSessions({
     recorder,
     state: stores.state,
     audit: stores.audit,
+    ends,
     clock,
     witnessKey: disk.keys.witness,
     onEnd: eventIds.forget,
@@ -156,6 +159,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     handles: createHandles({ state: stores.state, now }),
     eventIds,
     freezes,
+    stateKnown: () => freezes.known() && ends.known(),
     sealingKey: disk.keys.sealing,
     calls: new Set(),
     refusing(durability) {
@@ -168,10 +172,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     },
   };
   await announceStart(runtime, config);
-  const freezesUnread = (error: unknown): void =>
-    log.error({ event: 'freezes_unreadable', err: error }, 'Freezes could not be read; it is tried again.');
-  // Unread, calls are refused; the gateway is up and says so.
-  await pollFreezes(runtime).catch(freezesUnread);
+  /** What other replicas and operators wrote; unread for 10 s, calls are refused. */
+  const look = async (): Promise<void> => {
+    sessions.learn(await ends.poll());
+    await pollFreezes(runtime);
+  };
+  const unread = (error: unknown): void =>
+    log.error({ event: 'state_unreadable', err: error }, 'Freezes and ends could not be read; it is tried again.');
+  await look().catch(unread);
 
   const server = createGatewayServer(runtime, config.limits.headerBytes);
   await listen(server, config.listen);
@@ -195,7 +203,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const ticking = repeat(tick, TICK_MS, (error) =>
     log.error({ event: 'tick_failed', err: error }, 'Housekeeping failed; it is tried again.'),
   );
-  const freezing = repeat(() => pollFreezes(runtime), FREEZES_MS, freezesUnread);
+  const looking = repeat(look, LOOK_MS, unread);
   const beating = repeat(recorder.heartbeat, config.heartbeatEvery, () => {});
   log.info({ event: 'started', url, replica, ledger: disk.ledger, version: VERSION }, `Verbatim listens on ${url}.`);
 
@@ -210,7 +218,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       if (stopping) return;
       stopping = true;
       unwatchFile(options.configFile, watched);
-      await Promise.all([ticking.stop(), freezing.stop(), beating.stop()]);
+      await Promise.all([ticking.stop(), looking.stop(), beating.stop()]);
       await drain(server, runtime, configurations.inForce().config.drain);
       await system.event('stopped').catch(() => {});
       await system.close('stopped').catch(() => {});

@@ -190,7 +190,7 @@ describe('freeze', { concurrency: true }, () => {
     const cut = await openRaw(gateway.port);
     cut.send(requestOf({ token: gateway.token, method: 'GET', type: null, framing: [] }));
     await cut.until((text) => text.includes('notifications/message'));
-    const isUnread = (line: string): boolean => JSON.parse(line).event === 'freezes_unreadable';
+    const isUnread = (line: string): boolean => JSON.parse(line).event === 'state_unreadable';
     const { id } = await verbatim(gateway, '--connection', 'fixture', '--reason', 'leaked', '--until-lifted');
     await cut.closed();
     const [on, ...more] = await freezeEvents(gateway, 1);

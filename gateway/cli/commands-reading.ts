@@ -85,7 +85,7 @@ export function addFreezing(program: Command, context: Context, finish: Finish):
     .option('--user <who>', 'calls by this e-mail or subject')
     .option('--tool <glob>', "calls of these tools: delete_orders, 'delete_*'")
     .option('--all', 'all calls')
-    .option('--reason <text>', 'why: recorded, and told to clients')
+    .option('--reason <text>', 'why: recorded; that of a freeze is told to clients')
     .option('--for <time>', 'how long: 30m, 24h, 7d (default: 24h)')
     .option('--until-lifted', 'with no end of its own')
     .option('--actor <who>', 'who freezes or lifts (default: os: and the login name)')
@@ -107,5 +107,21 @@ export function addFreezing(program: Command, context: Context, finish: Finish):
     .action(async (options) => {
       const { runFreeze } = await import('./freeze.ts');
       finish(await runFreeze(context, options));
+    });
+
+  program
+    .command('revoke')
+    .description('end a session on every gateway within 5 s, with everything that is open in it')
+    .argument('<session>', 'its id')
+    .option('--reason <text>', 'why: recorded')
+    .option('--actor <who>', 'who revokes (default: os: and the login name)')
+    .option('--config <file>', 'the configuration of the gateways (default: the demo’s of this folder)')
+    .option('--state <url>', 'their state store, where there is no --config')
+    .option('--audit <url>', 'their audit store, where there is no --config')
+    .addOption(json())
+    .addHelpText('after', examples('npx verbatim revoke SESSION --reason "laptop stolen" --config gateway.yaml'))
+    .action(async (session: string, options) => {
+      const { runRevoke } = await import('./revoke.ts');
+      finish(await runRevoke(context, session, options));
     });
 }

@@ -1,16 +1,15 @@
 /** `verbatim freeze`: refuse calls on every gateway without a deployment, say which are refused, and lift that again. */
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
 import type { Config } from '../config.ts';
-import { loadConfigFile } from '../config-file.ts';
 import { nearest } from '../config-problems.ts';
 import { parseDuration } from '../config-units.ts';
 import { type Freeze, type FreezeScope, freezeFacts, freezeParts, untilOf } from '../sessions/freeze.ts';
 import { createFreeze, findFreezes, liftFreeze, listFreezes } from '../sessions/freeze-record.ts';
 import { openStore } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
-import { StoreError } from '../store/store-error.ts';
+import { chosenFile, loadChosen } from './chosen-configuration.ts';
+import { openGiven } from './chosen-store.ts';
 import { CommandError, type Context } from './context.ts';
 import { escapeForTerminal, table } from './terminal.ts';
 
@@ -139,8 +138,12 @@ function scopeOf({ connection, user, tool, all }: FreezeOptions): FreezeScope {
   return parts;
 }
 
-function recordOf({ reason, actor }: FreezeOptions): { reason: string; actor: string } {
-  if (reason === undefined) throw new CommandError(2, 'Why? Give --reason TEXT: it is recorded, and clients are told.');
+export function recordOf({ reason, actor, lift }: FreezeOptions): { reason: string; actor: string } {
+  if (reason === undefined) {
+    // Only a freeze has somebody to tell: calls that it refuses.
+    const told = lift === undefined ? ', and clients are told' : '';
+    throw new CommandError(2, `Why? Give --reason TEXT: it is recorded${told}.`);
+  }
   mustFit('--reason', freezeParts.reason, reason, 'up to 500 characters of one line');
   // What this program saw for itself must not be mistaken for what it was told.
   if (actor?.startsWith('os:')) throw new CommandError(2, '--actor: os: stands before a login name that was seen.');
@@ -183,46 +186,32 @@ function mustBeConnection(name: string, config: Config | undefined): void {
 }
 
 /** The stores that the gateways of a configuration poll: that of `--config`, of `--state` and `--audit`, or the demo's. */
-function openStores(context: Context, options: FreezeOptions): { state: Store; audit: Store; config?: Config } {
+export function openStores(
+  context: Context,
+  options: Pick<FreezeOptions, 'config' | 'state' | 'audit'>,
+): { state: Store; audit: Store; config?: Config } {
   const { config: file, state, audit } = options;
-  if (state === undefined && audit === undefined) return storesOf(file ?? demoConfiguration(context.cwd));
+  if (state === undefined && audit === undefined) {
+    return storesOf(chosenFile(context, file, 'Which gateways? Give the --config FILE that they run with.'));
+  }
   if (file !== undefined) throw new CommandError(2, 'Give --config, or --state and --audit, but not both.');
   if (state === undefined || audit === undefined) {
     throw new CommandError(2, 'Give --state and --audit together: a freeze is recorded before it is in force.');
   }
   // A mistyped address would be a new, empty store that no gateway reads.
-  return { state: openExisting(state), audit: openExisting(audit) };
+  return { state: openExisting(context, state), audit: openExisting(context, audit) };
 }
 
 function storesOf(file: string): { state: Store; audit: Store; config: Config } {
-  const loaded = loadConfigFile(file);
-  if (!loaded.ok) {
-    const words = `${file} has mistakes. Name them with: npx verbatim config check ${file}`;
-    throw new CommandError(1, `${words} (Or give the stores themselves: --state URL --audit URL.)`);
-  }
-  const { config } = loaded;
+  const config = loadChosen(file, ' (Or give the stores themselves: --state URL --audit URL.)');
   return { state: openStore(config.stores.state), audit: openStore(config.stores.audit), config };
 }
 
-function demoConfiguration(cwd: string): string {
-  const file = join(cwd, '.verbatim', 'demo', 'verbatim.yaml');
-  if (existsSync(file)) return file;
-  throw new CommandError(
-    2,
-    'Which gateways? Give the --config FILE that they run with. (There is no demo in this folder: npx verbatim demo makes one.)',
-  );
-}
-
-function openExisting(url: string): Store {
-  try {
-    const store = openStore(url);
-    if (!url.startsWith('file:')) throw new CommandError(2, `No gateway reads what is stored at ${url}.`);
-    if (!existsSync(new URL(url))) throw new CommandError(1, `There is no store at ${url}.`);
-    return store;
-  } catch (error) {
-    if (error instanceof StoreError) throw new CommandError(2, error.message, { cause: error });
-    throw error;
-  }
+function openExisting(context: Context, url: string): Store {
+  const store = openGiven(context, url);
+  if (!url.startsWith('file:')) throw new CommandError(2, `No gateway reads what is stored at ${url}.`);
+  if (!existsSync(new URL(url))) throw new CommandError(1, `There is no store at ${url}.`);
+  return store;
 }
 
 /** The one freeze that a whole id or the beginning of one means. One that can't be read has an id too. */

@@ -68,7 +68,7 @@ async function attempt(
 
 /** A call may have waited for its record, its credential and its place: a freeze since then holds for it too. */
 function mayStillGo({ runtime, session, principal, read }: Call): void {
-  if (!runtime.freezes.known()) throw new GatewayError('state_unavailable', 'not_forwarded', 'Calls may be frozen.');
+  if (!runtime.stateKnown()) throw new GatewayError('state_unavailable', 'not_forwarded', 'Calls may be frozen.');
   const freeze = runtime.freezes.match({ connection: session.connection, principal, messages: read.messages });
   if (freeze !== undefined) throw frozenError(freeze);
 }

@@ -121,7 +121,7 @@ async function authenticate(
 ): Promise<Principal> {
   const refusing = runtime.refusing(target.connection.durability);
   if (refusing !== undefined) throw new GatewayError(refusing);
-  if (!runtime.freezes.known()) throw new GatewayError('state_unavailable', 'not_forwarded', 'Calls may be frozen.');
+  if (!runtime.stateKnown()) throw new GatewayError('state_unavailable', 'not_forwarded', 'Calls may be frozen.');
   const token = bearerOf(request.rawHeaders);
   if (token === undefined) throw new GatewayError('unauthenticated');
   return runtime.tokens.check(token, target.connection.name, inForce.config);

@@ -39,6 +39,8 @@ export interface Runtime {
   readonly handles: Handles;
   readonly eventIds: EventIds;
   readonly freezes: Freezes;
+  /** Whether freezes and ends could be read lately. */
+  stateKnown(): boolean;
   readonly sealingKey: Buffer;
   /** Calls under way, for an orderly stop. */
   readonly calls: Set<Promise<void>>;

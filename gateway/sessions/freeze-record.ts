@@ -20,7 +20,7 @@ export async function createFreeze(stores: FreezeStores, asked: Omit<Freeze, 'id
   const made: Freeze = { ...asked, id: uuidv7(), at: stores.now() };
   const bytes = writeFreeze(made);
   const { reason, actor, at: _, ...details } = freezeFacts(made);
-  await note(stores, 'freeze.created', made.actor, made.reason, details);
+  await noteByOperator(stores, 'freeze.created', made.actor, made.reason, details);
   await once(stores.state, freezeName(made.id), bytes).catch((cause: unknown) => {
     throw new Error(`Freeze ${made.id} is recorded but may not be in force: list the freezes, then freeze again.`, {
       cause,
@@ -36,7 +36,7 @@ export async function liftFreeze(
 ): Promise<void> {
   const { id, actor, reason } = asked;
   const at = stores.now();
-  await note(stores, 'freeze.lifted', actor, reason, { id });
+  await noteByOperator(stores, 'freeze.lifted', actor, reason, { id });
   // `exists`: somebody else lifted it meanwhile, which is what was asked for.
   await stores.state
     .create(liftedName(id), Buffer.from(`${JSON.stringify({ at, actor, reason })}\n`))
@@ -64,8 +64,9 @@ export async function findFreezes({ state }: Pick<FreezeStores, 'state'>, beginn
   }
 }
 
-async function note(
-  { audit, now }: FreezeStores,
+/** An audit object of what an operator does; created before it takes effect. */
+export async function noteByOperator(
+  { audit, now }: Pick<FreezeStores, 'audit' | 'now'>,
   kind: string,
   actor: string,
   reason: string,

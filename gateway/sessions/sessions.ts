@@ -12,6 +12,7 @@ import type { Recorder } from '../recording/recorder.ts';
 import type { Strand } from '../recording/strand.ts';
 import type { Store } from '../store/store.ts';
 import { type Awaited, createAwaited } from './awaited.ts';
+import type { Ends, SessionEnd } from './ends.ts';
 
 export interface Session {
   readonly id: string;
@@ -55,6 +56,8 @@ export interface Sessions {
   ): Promise<Session>;
   /** Ends the sessions whose time has come. */
   sweep(terms: SessionTerms): Promise<void>;
+  /** Takes note of ends that another replica or an operator has written. */
+  learn(found: readonly SessionEnd[]): void;
   count(): number;
   /** Exchanges under way in all sessions of a principal on this replica. */
   busy(principal: Principal): number;
@@ -66,6 +69,7 @@ export interface SessionsDeps {
   readonly recorder: Recorder;
   readonly state: Store;
   readonly audit: Store;
+  readonly ends: Ends;
   readonly clock: Clock;
   readonly witnessKey: Buffer;
   /** Told when a session has ended: what is kept for it can go. */
@@ -87,7 +91,9 @@ interface Opening {
 }
 
 export function createSessions(deps: SessionsDeps): Sessions {
-  const { recorder, state, audit, clock } = deps;
+  const { recorder, state, audit, clock, ends } = deps;
+  /** Ended by another replica or an operator, with a strand on this disk that nobody has come back to. */
+  const endedElsewhere = new Map<string, string>();
   const byKey = new Map<string, Opening>();
   const byPrincipal = new Map<string, Set<Opening>>();
 
@@ -97,7 +103,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     terms: SessionTerms,
   ): Promise<Session> {
     const { session: id, opened } = await claim(principal.sessionKey);
-    if ((await state.get(endedName(id))) !== undefined) throw new GatewayError('session_ended');
+    if ((await ends.reasonOf(id)) !== undefined) throw new GatewayError('session_ended');
     const expires = Math.min(principal.expires * 1000, opened + terms.longest);
     const there = recorder.strand(id);
     const facts = await start(isoMicros(expires * 1000));
@@ -159,7 +165,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
 
   async function end(id: string, strand: Strand, subject: string, reason: string): Promise<void> {
     // The tombstone first: once it is there no replica lets this session go on, whatever happens to the rest.
-    await state.create(endedName(id), Buffer.from(JSON.stringify({ reason, at: clock.millis() })));
+    await ends.write({ session: id, reason }, false);
     await note('session.closed', id, subject, { connection: strand.connection }, reason);
     await recorder.end(strand, reason);
     deps.onEnd?.(strand.connection, id);
@@ -252,10 +258,24 @@ export function createSessions(deps: SessionsDeps): Sessions {
       for (const strand of [...recorder.strands()]) {
         const { expires, summary, endedAt } = strand.state;
         if (isOpen(strand.session) || strand.session.startsWith('sys_') || endedAt !== undefined) continue;
-        if (expires === undefined || Date.parse(expires) > clock.millis()) continue;
-        await end(strand.session, strand, summary.principal?.subject ?? 'unknown', 'expired');
+        const isOver = expires !== undefined && Date.parse(expires) <= clock.millis();
+        const reason = endedElsewhere.get(strand.session) ?? (isOver ? 'expired' : undefined);
+        if (reason === undefined) continue;
+        await end(strand.session, strand, summary.principal?.subject ?? 'unknown', reason);
+        endedElsewhere.delete(strand.session);
       }
       if (failures.length > 0) throw failures[0];
+    },
+    learn(found) {
+      for (const { session, reason } of found) {
+        for (const { opened } of byKey.values()) {
+          if (opened?.id !== session || opened.ended !== undefined) continue;
+          // From now on no call enters; the sweep records the end once the last of those under way is recorded.
+          opened.ended = reason;
+          for (const exchange of [...opened.exchanges]) exchange.abort(new GatewayError('session_ended'));
+        }
+        if (recorder.strand(session) !== undefined && !isOpen(session)) endedElsewhere.set(session, reason);
+      }
     },
     count: () => byKey.size,
     busy(principal) {
@@ -271,10 +291,6 @@ export function createSessions(deps: SessionsDeps): Sessions {
       }
     },
   };
-}
-
-function endedName(session: string): string {
-  return `ended/${session}.json`;
 }
 
 /** Fingerprints of the values that a session sends again and again (its token) are kept. */
