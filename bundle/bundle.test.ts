@@ -1,12 +1,12 @@
 /** The bundles as they are used: in a folder with nothing beside them, on the Node that is deployed. */
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFile, cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
@@ -17,6 +17,7 @@ import { startIssuer } from '../test/issuer.ts';
 import { call } from '../test/raw-client.ts';
 import { type Bundle, bundle, bundleProgram } from './bundle.ts';
 
+const WANTED = 24;
 const root = join(import.meta.dirname, '..');
 /** Where programs run: nothing is beside them or above them. */
 let folder = '';
@@ -143,6 +144,42 @@ test('alone in a folder: a gateway, a call through it, and the proof of what it 
   assert.equal(proof.code, 0, proof.out);
   const shown = await verbatim('show', 'latest', '--raw', '--side', 'response', '--store', store);
   assert.equal(shown.out, released);
+});
+
+/** A Node of this machine that is too old, if there is one: `npm test` puts the locked one before it in PATH. */
+function oldNode(): string | undefined {
+  return (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((place) => join(place, 'node'))
+    .find((node) => {
+      const { status, stdout } = spawnSync(node, ['--version'], { encoding: 'utf8' });
+      return status === 0 && Number(/^v(\d+)\./.exec(stdout)?.[1] ?? WANTED) < WANTED;
+    });
+}
+
+function tryOn(node: string, args: readonly string[]): { code: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(node, args, { encoding: 'utf8' });
+  return { code: status, out: stdout, err: stderr };
+}
+
+test('on a Node that is too old: one sentence, and nothing else is loaded', (t) => {
+  const programs = ['verbatim', 'demo'].map((name) => join(folder, 'dist', `${name}.mjs`));
+  // As Node 20 seems to a program: its version, and no node:sqlite.
+  const version = `data:text/javascript,Object.defineProperty(process.versions, 'node', { value: '20.20.2' })`;
+  for (const program of programs) {
+    assert.deepEqual(tryOn(process.execPath, ['--no-experimental-sqlite', '--import', version, program, '--help']), {
+      code: 1,
+      out: '',
+      err: 'Verbatim needs Node 24 or newer; this is 20.20.2.\n',
+    });
+  }
+  const node = oldNode();
+  if (node === undefined) return t.skip(`no Node older than ${WANTED} is in PATH: its parser was not tried`);
+  for (const program of programs) {
+    const { code, out, err } = tryOn(node, [program, '--help']);
+    assert.deepEqual([code, out], [1, '']);
+    assert.match(err, /^Verbatim needs Node 24 or newer; this is \d+\.\d+\.\d+\.\n$/);
+  }
 });
 
 test('google-auth-library, loaded at its first use, works inside a bundle', async (t) => {

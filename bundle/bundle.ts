@@ -24,6 +24,8 @@ export interface Bundle {
 const PROGRAMS = ['verbatim', 'demo'] as const;
 type Program = (typeof PROGRAMS)[number];
 
+const BUILTIN = 'builtin';
+
 /** Folders whose code must not be in a program. */
 const KEPT_OUT: Record<Program, RegExp> = { verbatim: /^(demo|test|bench)\//, demo: /^(test|bench)\// };
 
@@ -61,7 +63,8 @@ function options(root: string, program: Program) {
     bundle: true,
     platform: 'node',
     format: 'esm',
-    target: 'node24',
+    // Syntax that old versions parse, so that they get as far as the words about their age (start.ts).
+    target: 'node18',
     // @google-cloud/storage compares class names: shortened ones break its uploads.
     keepNames: true,
     legalComments: 'eof',
@@ -72,9 +75,25 @@ function options(root: string, program: Program) {
     banner: {
       js: "import { createRequire as createBundleRequire } from 'node:module';\nconst require = createBundleRequire(import.meta.url);",
     },
-    plugins: [versionAlone(root), ...(program === 'verbatim' ? [withoutDemo(root)] : [])],
+    plugins: [versionAlone(root), builtinsLate, ...(program === 'verbatim' ? [withoutDemo(root)] : [])],
   } satisfies BuildOptions;
 }
+
+/**
+ * Node's own modules are loaded when the code that uses them is. Imports of an ES module come before all of its code: on a
+ * Node without `node:sqlite` a bundle would end with a stack trace in the place of words.
+ */
+const builtinsLate: Plugin = {
+  name: 'builtins-late',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /./ }, ({ path, kind }) =>
+      kind === 'import-statement' && isBuiltin(path) ? { path, namespace: BUILTIN } : undefined,
+    );
+    onLoad({ filter: /./, namespace: BUILTIN }, ({ path }) => ({
+      contents: `module.exports = require(${JSON.stringify(path)});`,
+    }));
+  },
+};
 
 /** Of our package.json the version alone, so that another script or development tool makes no other bundle. */
 function versionAlone(root: string): Plugin {

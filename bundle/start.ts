@@ -3,10 +3,10 @@
 /** A deployment brings its Node; nothing in a bundle looks for another one. */
 const WANTED = 24;
 
-/** Loads a program and runs it with the process's arguments. */
+/** Loads a program and runs it with the process's arguments. Nothing may be loaded before the version is known to do. */
 export async function start(load: () => Promise<{ run(args: readonly string[]): Promise<void> }>): Promise<void> {
   if (Number(process.versions.node.split('.')[0]) < WANTED) {
-    process.stderr.write(`verbatim: this is Node ${process.versions.node}; Node ${WANTED} or newer is needed.\n`);
+    process.stderr.write(`Verbatim needs Node ${WANTED} or newer; this is ${process.versions.node}.\n`);
     process.exitCode = 1;
     return;
   }

@@ -2,8 +2,7 @@
  * `verbatim demo`, what `npm start` runs: a real identity provider, a real MCP server, a real gateway between them and
  * ana's conversation through it. What is printed of that conversation is read back from the recording.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { DestinationStream } from 'pino';
@@ -11,41 +10,45 @@ import { stringify } from 'yaml';
 import { CommandError } from '../gateway/cli/context.ts';
 import { stopSignal } from '../gateway/cli/gateway.ts';
 import { login } from '../gateway/cli/login.ts';
-import { type RunningGateway, startGateway } from '../gateway/gateway.ts';
+import { ConfigurationError, type RunningGateway, startGateway } from '../gateway/gateway.ts';
 import { createLog } from '../gateway/log.ts';
 import { openRecordings } from '../gateway/recording/read.ts';
 import { openStore } from '../gateway/store/open.ts';
 import { converse } from './conversation.ts';
+import { type FirstLook, lookAt } from './first-look.ts';
 import { type Idp, startIdp } from './idp.ts';
 import { type Orders, startOrders } from './orders.ts';
+import { choosePorts, makeFolder } from './places.ts';
 import { demoReport } from './report.ts';
-import { startDemoStdioHost } from './stdio-host.ts';
+import { readYours, type YourOptions, type YourServer } from './your-server.ts';
 
-export interface DemoOptions {
+export interface DemoOptions extends YourOptions {
   readonly once?: boolean;
   readonly json?: boolean;
   readonly dataDir?: string;
+  /** The first of four: gateway, identity provider, MCP server, the visitor's stdio server. */
   readonly port?: number;
-  /** The visitor's own MCP server, as a second connection: its address, or the command of a stdio server. */
-  readonly upstream?: string;
-  readonly stdio?: string;
-  /** Names of variables that the stdio server gets. */
-  readonly env?: readonly string[];
 }
 
-/** The first of four ports: gateway, identity provider, MCP server, the visitor's stdio server. */
 const DEFAULT_PORT = 7411;
 const EVERYBODY = ['analysts', 'engineers', 'auditors'];
 
 export interface Demo {
   readonly mcp: string;
-  readonly yours: string | undefined;
+  /** The visitor's own server at the gateway. */
+  readonly yours: Yours | undefined;
   readonly idp: string;
   readonly store: string;
   readonly session: string;
   /** Note verifier key of the gateway's ledger. */
   readonly key: string;
   close(): Promise<void>;
+}
+
+export interface Yours extends FirstLook {
+  readonly mcp: string;
+  /** Where the log of its host is, for a stdio server. */
+  readonly log?: string;
 }
 
 /** Runs the demo until Ctrl-C, or with `once` until the conversation is told. */
@@ -55,7 +58,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     if (options.json === true) {
       const { mcp, idp, store, session, key, yours } = demo;
       process.stdout.write(
-        `${JSON.stringify({ mcp, idp, store, session, key, ...(yours === undefined ? {} : { yours }) })}\n`,
+        `${JSON.stringify({ mcp, idp, store, session, key, ...(yours === undefined ? {} : { yours: yours.mcp }) })}\n`,
       );
     } else {
       process.stdout.write(await demoReport(demo, options.once === true));
@@ -67,39 +70,37 @@ export async function runDemo(options: DemoOptions): Promise<void> {
 }
 
 async function startDemo(options: DemoOptions): Promise<Demo> {
-  if (options.upstream !== undefined && options.stdio !== undefined) {
-    throw new CommandError(2, 'Give one server of your own: --upstream or --stdio.');
-  }
+  const startYours = readYours(options);
   const folder = resolve(options.dataDir ?? join('.verbatim', 'demo'));
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const first = options.port ?? DEFAULT_PORT;
-  const port = first === 0 ? await freePort() : first;
-  const beside = (offset: number): number => (first === 0 ? 0 : first + offset);
-  const publicUrl = `http://127.0.0.1:${port}`;
+  const ports = await choosePorts(options.port ?? DEFAULT_PORT);
+  await makeFolder(folder);
+  // An origin, since port 80 is not written in one: tokens are compared to the letter.
+  const publicUrl = new URL(`http://127.0.0.1:${ports.gateway}`).origin;
+  const mcpOf = (connection: string, upstream: URL): string => `${publicUrl}/${connection}${upstream.pathname}`;
   const opened: { close(): Promise<void> }[] = [];
   const close = async (): Promise<void> => {
     for (const part of opened.reverse()) await part.close();
   };
   try {
-    const yours = await yourServer(options, { port: beside(3), publicUrl }, opened);
-    const resources = [
-      `${publicUrl}/orders/mcp`,
-      ...(yours === undefined ? [] : [`${publicUrl}/yours${yours.url.pathname}`]),
-    ];
-    const idp = await startIdp({ port: beside(1), resources: () => resources, keyFile: join(folder, 'idp-key.json') });
-    opened.push(idp);
-    const orders = await startOrders({ port: beside(2) });
+    const log = join(folder, 'stdio.log');
+    const yours = await startYours?.({ port: ports.yours, gateway: publicUrl, log });
+    if (yours !== undefined) opened.push(yours);
+    const orders = await startOrders({ port: ports.orders });
     opened.push(orders);
-    const gateway = await startGatewayFor({ folder, port, publicUrl, idp, orders, yours });
+    const mcp = mcpOf('orders', new URL(orders.url));
+    const resources = [mcp, ...(yours === undefined ? [] : [mcpOf('yours', yours.url)])];
+    const idp = await startIdp({ port: ports.idp, resources: () => resources, keyFile: join(folder, 'idp-key.json') });
+    opened.push(idp);
+    const gateway = await startGatewayFor({ folder, port: ports.gateway, publicUrl, idp, orders, yours });
     opened.push(gateway);
-    const [mcp = ''] = resources;
-    const token = await login({ mcpUrl: mcp, as: 'ana', write: () => {} });
-    await converse({ mcpUrl: mcp, token });
+    // Before the conversation, so that this is the latest session.
+    const met = yours === undefined ? undefined : await meet(yours, mcpOf('yours', yours.url));
+    await converse({ mcpUrl: mcp, token: await tokenFor(mcp) });
     await gateway.seal();
     const store = pathToFileURL(join(folder, 'store')).href;
     return {
       mcp,
-      yours: resources[1],
+      yours: met,
       idp: idp.issuer,
       store,
       session: await sessionOf(store),
@@ -108,27 +109,17 @@ async function startDemo(options: DemoOptions): Promise<Demo> {
     };
   } catch (error) {
     await close();
-    throw portWords(error, first);
+    throw error;
   }
 }
 
-interface YourServer {
-  readonly url: URL;
-  /** What its connection needs besides. */
-  readonly settings: Record<string, unknown>;
+async function meet({ log }: YourServer, mcp: string): Promise<Yours> {
+  const look = await lookAt({ mcpUrl: mcp, token: await tokenFor(mcp) });
+  return { mcp, ...look, ...(log === undefined ? {} : { log }) };
 }
 
-async function yourServer(
-  { upstream, stdio, env = [] }: DemoOptions,
-  at: { port: number; publicUrl: string },
-  opened: { close(): Promise<void> }[],
-): Promise<YourServer | undefined> {
-  if (upstream !== undefined) return { url: parseUpstream(upstream), settings: {} };
-  if (stdio === undefined) return undefined;
-  const facts = { command: stdio, env, port: at.port, gateway: at.publicUrl, connection: 'yours' };
-  const host = await startDemoStdioHost(facts);
-  opened.push(host);
-  return { url: host.url, settings: { identityHeader: 'X-Verbatim-Identity' } };
+function tokenFor(mcpUrl: string): Promise<string> {
+  return login({ mcpUrl, as: 'ana', write: () => {} });
 }
 
 async function startGatewayFor(parts: {
@@ -164,7 +155,12 @@ async function startGatewayFor(parts: {
   const file = join(folder, 'verbatim.yaml');
   const head = '# Written by `npm start` at each start: the configuration of the demo’s gateway.\n';
   await writeFile(file, head + stringify(configuration));
-  return startGateway({ configFile: file, log: createLog(logFile(folder)) });
+  return startGateway({ configFile: file, log: createLog(logFile(folder)) }).catch((error: unknown) => {
+    if (!(error instanceof ConfigurationError)) throw error;
+    // What a visitor gave stands in it; the rest is the demo's own.
+    const problems = error.problems.map(({ key, problem, fix }) => `${key} ${problem}. ${fix}`);
+    throw new CommandError(1, `The gateway does not take these settings. ${problems.join(' ')}`);
+  });
 }
 
 /** The demo's log goes beside its data: the terminal is for what a visitor reads. */
@@ -190,39 +186,6 @@ async function sessionOf(store: string): Promise<string> {
   );
 }
 
-function parseUpstream(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.search !== '' || url.username !== '') {
-    throw new CommandError(
-      2,
-      `--upstream takes the address of an MCP server, like http://127.0.0.1:9000/mcp, not "${text}".`,
-    );
-  }
-  return url;
-}
-
 function isLoopback(url: URL): boolean {
   return url.hostname === 'localhost' || url.hostname === '[::1]' || url.hostname.startsWith('127.');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done, fail) => {
-    server.once('error', fail);
-    server.listen(0, '127.0.0.1', done);
-  });
-  const address = server.address();
-  await new Promise<void>((done) => server.close(() => done()));
-  if (address === null || typeof address === 'string') throw new Error('No free port was found.');
-  return address.port;
-}
-
-function portWords(error: unknown, first: number): unknown {
-  if ((error as NodeJS.ErrnoException)?.code !== 'EADDRINUSE') return error;
-  const ports = `${first} to ${first + 3}`;
-  return new CommandError(
-    1,
-    `One of the ports ${ports} is in use. Stop what listens there, or choose: npm start -- --port 0`,
-    { cause: error },
-  );
 }

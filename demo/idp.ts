@@ -36,7 +36,7 @@ export async function startIdp(options: {
 }): Promise<Idp> {
   const [key, library] = await Promise.all([signingKey(options.keyFile), import('oidc-provider')]);
   const http = await listen(options.port);
-  const issuer = `http://127.0.0.1:${http.port}`;
+  const issuer = new URL(`http://127.0.0.1:${http.port}`).origin;
   const provider = new library.default(issuer, configuration(library, key, options.resources));
   http.serve(createHandler(provider, issuer, library.errors));
   return { issuer, close: http.close };

@@ -3,34 +3,72 @@ import { createTerminal, cut, escapeForTerminal } from '../gateway/cli/terminal.
 import { createExchangeGrouping, type Exchange, releasedBytes, requestBytes } from '../gateway/recording/exchange.ts';
 import { openRecordings, type Recordings } from '../gateway/recording/read.ts';
 import { openStore } from '../gateway/store/open.ts';
-import type { Demo } from './demo.ts';
+import type { Demo, Yours } from './demo.ts';
 
 const WIDTH = 76;
 
 export async function demoReport(demo: Demo, once: boolean): Promise<string> {
   const terminal = createTerminal(process.stdout, process.env);
   const recordings = openRecordings(openStore(demo.store), { audit: openStore(`${demo.store}-audit`) });
-  const { calls, messages } = await readBack(recordings, demo.session);
+  const calls = await readBack(recordings, demo.session);
+  const { exchanges = 0, messages = 0 } = (await recordings.session(demo.session)) ?? {};
   const proof = await recordings.verifyAll({ verifierKeys: [demo.key], now: Date.now() });
-  const label = (text: string): string => terminal.paint('bold', text.padEnd(10));
+  const line = (label: string, text: string): string => terminal.paint('bold', label.padEnd(10)) + text;
   const query = calls.find((call) => call.name === 'query');
   // The reading commands find the demo's store by themselves where it lies at its usual place.
   const where = demo.store === `file://${process.cwd()}/.verbatim/demo/store` ? '' : ` --store ${demo.store}`;
+  const holds = proof.ok
+    ? `${proof.segments} segments, ${proof.leaves} leaves: hashes, sequence, tree and signatures hold`
+    : 'NO: what is stored does not hold';
   const lines = [
-    `${label('Ana made')}${calls.length} tool calls on the sample server "orders", through the gateway. She asked, for one: ${quote(query?.asked)}`,
-    `${label('and got')}${quote(query?.got)}`,
-    `${label('Recorded')}${messages} messages byte for byte, each before it passed: npx verbatim show ${demo.session}${where}`,
-    `${label('Verified')}${proof.ok ? `${proof.segments} segments, ${proof.leaves} leaves: hashes, sequence, tree and signatures hold` : 'NO: what is stored does not hold'}: npx verbatim verify --all${where}`,
-    `${label('Claude')}claude mcp add --transport http orders ${demo.mcp} --header "Authorization: Bearer $(npx verbatim login ${demo.mcp} --as ana)"`,
-    `${label('Others')}${demo.mcp} with the same header${demo.yours === undefined ? '' : `; your server: ${demo.yours}`}`,
-    `${label('Yours')}npm start -- --upstream http://127.0.0.1:9000/mcp puts your own MCP server behind the gateway as well; for a stdio server: --stdio "npx -y my-mcp-server"`,
-    `${label('Live')}npx verbatim tail${where}, in another terminal, while a client works`,
-    `${label('Not yet')}login from inside the MCP client, policies, masks and approvals are not built: every well-formed call is allowed`,
+    line(
+      'Ana made',
+      `${calls.length} tool calls on the sample server "orders", through the gateway. She asked, for one: ${quote(query?.asked)}`,
+    ),
+    line('and got', quote(query?.got)),
+    line(
+      'Recorded',
+      `${exchanges} exchanges with ${messages} messages byte for byte, each before it passed: npx verbatim show ${demo.session}${where}`,
+    ),
+    line('Verified', `${holds}: npx verbatim verify --all${where}`),
+    line('Token', `in this folder: ${tokenCommand('VERBATIM_TOKEN', demo.mcp)}`),
+    line(
+      'Claude',
+      `after that, in any: claude mcp add --scope user --transport http orders ${demo.mcp} --header "Authorization: Bearer $VERBATIM_TOKEN"`,
+    ),
+    line('Others', `${demo.mcp} with the same header; docs/clients.md shows how`),
+    ...(demo.yours === undefined
+      ? [
+          line(
+            'Yours',
+            'npm start -- --upstream http://127.0.0.1:9000/mcp puts your own MCP server behind the gateway as well; for a stdio server: --stdio "npx -y my-mcp-server"',
+          ),
+        ]
+      : yourLines(demo.yours).map(([label, text]) => line(label, text))),
+    line('Live', `npx verbatim tail${where}, in another terminal, while a client works`),
+    line(
+      'Not yet',
+      'login from inside the MCP client, policies, masks and approvals are not built: every well-formed call is allowed',
+    ),
     once
-      ? `${label('Done')}the gateway has stopped; the recording stays in ${demo.store}`
-      : `${label('Stop')}Ctrl-C; the recording stays in ${demo.store}`,
+      ? line('Done', `the gateway has stopped; the recording stays in ${demo.store}`)
+      : line('Stop', `Ctrl-C; the recording stays in ${demo.store}`),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function yourLines({ reached, words, mcp, log }: Yours): [label: string, text: string][] {
+  const said = cut(escapeForTerminal(words), WIDTH * 2);
+  return [
+    ['Yours', reached ? `reached: ${said}` : `does not answer: ${said}; it may start later`],
+    ['', `${mcp} takes a token of its own: ${tokenCommand('YOURS_TOKEN', mcp)}`],
+    ...(log === undefined ? [] : [['', `its log, with what it writes to stderr: ${log}`] as [string, string]]),
+  ];
+}
+
+/** A variable for each connection: a token opens the one that it was got for. */
+function tokenCommand(variable: string, mcp: string): string {
+  return `export ${variable}="$(npx verbatim login ${mcp} --as ana)"`;
 }
 
 interface ToolCall {
@@ -40,19 +78,16 @@ interface ToolCall {
 }
 
 /** Everything here comes from stored, checked segments; nothing was remembered from the conversation itself. */
-async function readBack(recordings: Recordings, session: string): Promise<{ calls: ToolCall[]; messages: number }> {
+async function readBack(recordings: Recordings, session: string): Promise<ToolCall[]> {
   const grouping = createExchangeGrouping();
   const calls: ToolCall[] = [];
-  let messages = 0;
   for await (const item of recordings.frames(session)) {
     if (item.kind !== 'frame') continue;
-    if (item.frame.type === 'request') messages += item.frame.messages.length;
-    if (item.frame.type === 'data') messages += item.frame.messages?.length ?? 0;
     const exchange = grouping.add(item.frame);
     const call = exchange === undefined ? undefined : toolCall(exchange);
     if (call !== undefined) calls.push(call);
   }
-  return { calls, messages };
+  return calls;
 }
 
 function toolCall(exchange: Exchange): ToolCall | undefined {

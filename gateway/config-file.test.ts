@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type FileProblem, loadConfigFile } from './config-file.ts';
+import { type FileProblem, loadConfigFile, problemWords } from './config-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'verbatim-config-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -54,6 +54,42 @@ test('a good file: parsed, paths resolved against its folder', () => {
   assert.equal(loaded.config.connections.constructor, undefined);
 });
 
+const KEY = 'key: file:keys/one';
+const FORMS: readonly (readonly [string, string])[] = [
+  ['bearer', '{ bearer: file:keys/one }'],
+  ['header', '{ header: X-Api-Key, value: file:keys/one }'],
+  ['googleIdToken', `{ googleIdToken: { ${KEY} } }`],
+  ['googleAccessToken', `{ googleAccessToken: { ${KEY}, scopes: [s] } }`],
+  [
+    'oauthClient',
+    '{ oauthClient: { tokenUrl: https://idp.example/token, clientId: file:id, clientSecret: file:keys/one } }',
+  ],
+];
+for (const [form, written] of FORMS) {
+  test(`a relative file: of ${form} starts at the configuration's folder, in credentialByGroup too`, () => {
+    const here = process.cwd();
+    process.chdir(tmpdir());
+    try {
+      const loaded = load(
+        GOOD.replace('http://10.0.0.1:4001', 'https://orders.googleapis.com').replace(
+          / {4}credential:.*/,
+          `    credential: ${written}\n    credentialByGroup: [{ groups: [analysts], credential: ${written} }]`,
+        ),
+      );
+      assert.ok(loaded.ok, JSON.stringify(loaded));
+      const { credential, credentialByGroup } = loaded.config.connections.orders ?? assert.fail();
+      const absolute = JSON.stringify(`file:${join(folder, 'keys/one')}`);
+      for (const one of [credential, ...credentialByGroup.map((entry) => entry.credential)]) {
+        assert.equal(JSON.stringify(one).split(absolute).length, 2, JSON.stringify(one));
+        assert.ok(!JSON.stringify(one).includes('file:keys'));
+        assert.ok(!('oauthClient' in one) || one.oauthClient.clientId === 'file:id');
+      }
+    } finally {
+      process.chdir(here);
+    }
+  });
+}
+
 test('canonical bytes do not depend on order, comments or spelling of units; the digest is theirs', () => {
   const first = load(GOOD);
   const lines = GOOD.trimEnd().split('\n');
@@ -98,6 +134,48 @@ const SYNTAX: readonly (readonly [string, string, string])[] = [
 for (const [name, content, place] of SYNTAX) {
   test(`YAML: ${name}`, () => assert.equal(places(content)[0], place));
 }
+
+test('YAML: each kind of mistake has words of its own, one a line, three at most', () => {
+  const HUNTER: readonly (readonly [string, RegExp])[] = [
+    ['a: "hunter2\n', /ends inside quotes/],
+    ["a: 'hunter2\n", /ends inside quotes/],
+    ['a: [hunter2\nb: 1\n', /closing \] or \}/],
+    ['a: { b: hunter2 \n', /closing \] or \}/],
+    ['a: 1\nhunter2\nb: 2\n', /`key: value`/],
+    ['a: b: hunter2\n', /has a key where/],
+    ['a:\n  b: 1\n c: hunter2\n', /not indented like/],
+    ['a: @hunter2\n', /a character of YAML/],
+    ['a: "\\xhunter2"\n', /an escape/],
+    ['a: "x" hunter2\n', /does not belong there/],
+    ['a: |hunter2\n  x\n', /does not belong there/],
+    ['a: !hunter2 x\n', /a YAML tag/],
+    ['%hunter2\n---\na: 1\n', /a directive/],
+    ['a: *hunter2\n', /aliases that can not be resolved/],
+    ['a: &x &hunter2 1\n', /anchor or a tag/],
+    ['a: { b: 1 c: hunter2 }\n', /no comma/],
+  ];
+  for (const [content, words] of HUNTER) {
+    const problems = problemsIn(content);
+    assert.match(problems[0]?.problem ?? '', words, content);
+    assert.doesNotMatch(JSON.stringify(problems), /hunter2|hu\b/, content);
+    assert.equal(new Set(problems.map(({ line }) => line)).size, problems.length);
+    assert.doesNotMatch(problems.map((one) => problemWords('f', one)).join('\n'), / : /);
+  }
+  assert.equal(problemsIn('a: @x\n'.repeat(9)).length, 3);
+});
+
+test('words: a place where there is one, none where it is the file itself', () => {
+  const [missing] = problemsIn(GOOD.replace(/ {4}groups.*\n/, ''));
+  assert.match(
+    problemWords('g.yaml', missing ?? assert.fail()),
+    /^g\.yaml:10:3 connections\.orders\.groups: is missing\. Fix: /,
+  );
+  const [doubled] = problemsIn(`${GOOD}policies: allow-all\n`);
+  assert.match(problemWords('g.yaml', doubled ?? assert.fail()), /^g\.yaml:17:1 is a key that is there twice\. Fix: /);
+  const gone = loadConfigFile(join(folder, 'none.yaml'));
+  assert.ok(!gone.ok);
+  assert.equal(problemWords('none.yaml', gone.problems[0] ?? assert.fail()), 'none.yaml does not exist.');
+});
 
 test('no line of the file is repeated in the words', () => {
   assert.doesNotMatch(JSON.stringify(problemsIn(`${GOOD}x: "hunter2\n`)), /hunter2/);

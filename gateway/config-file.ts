@@ -3,8 +3,13 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Document, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { type Config, ConfigError, type ConnectionConfig, parseConfig } from './config.ts';
+import { mapReferences } from './config-references.ts';
+import { syntaxWords } from './config-syntax.ts';
 
-/** A mistake in a file. Line and column count from 1; `key` is dotted, `connections.orders.paths[0]`, or empty. */
+/**
+ * A mistake in a file. Line and column count from 1 and are 0 where it is the file itself (it is not there, it is no
+ * text); `key` is dotted, `connections.orders.paths[0]`, or empty.
+ */
 export interface FileProblem {
   readonly line: number;
   readonly column: number;
@@ -20,6 +25,8 @@ export type LoadedConfig =
 const MAX_FILE = 1024 * 1024;
 /** Room for a shared `limits`, far from what a billion laughs needs. */
 const MAX_ALIASES = 100;
+/** Mistakes in YAML that are named: what follows them is mostly their consequence. */
+const MOST_SYNTAX = 3;
 
 /**
  * Reads a YAML 1.2 configuration: whole, or not at all with every mistake found. Never throws for what the file holds.
@@ -46,20 +53,18 @@ export function loadConfigFile(path: string): LoadedConfig {
   const syntax = [...document.errors, ...document.warnings].map((error) => ({
     ...at(error.pos[0]),
     key: '',
-    ...SYNTAX[error.code],
+    ...syntaxWords(error),
   }));
-  const problems = syntax.map((one) => ({
-    problem: 'is not valid YAML',
-    fix: 'Check indentation and quotes.',
-    ...one,
-  }));
-  if (problems.length > 0) return { ok: false, problems };
+  // One slip makes the parser stumble several times: the first in a line says what it was.
+  const problems = syntax.filter((one, index) => syntax.findIndex(({ line }) => line === one.line) === index);
+  if (problems.length > 0) return { ok: false, problems: problems.slice(0, MOST_SYNTAX) };
 
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch {
-    return { ok: false, problems: [problem('uses aliases that can not be resolved', 'Write the values out.')] };
+    const words = { problem: 'uses aliases that can not be resolved', fix: 'Write the values out.' };
+    return { ok: false, problems: [{ line: 1, column: 1, key: '', ...words }] };
   }
   try {
     const config = resolvePaths(parseConfig(value), dirname(resolve(path)));
@@ -80,18 +85,14 @@ export function loadConfigFile(path: string): LoadedConfig {
   }
 }
 
-const SYNTAX: Readonly<Record<string, { problem: string; fix: string }>> = {
-  DUPLICATE_KEY: { problem: 'is a key that is there twice', fix: 'Take one of the two out.' },
-  TAG_RESOLVE_FAILED: { problem: 'has a YAML tag', fix: 'Take the !tag out.' },
-  MULTIPLE_DOCS: { problem: 'begins a second document', fix: 'Keep one document a file.' },
-  TAB_AS_INDENT: { problem: 'is indented with a tab', fix: 'Indent with spaces.' },
-  BAD_INDENT: { problem: 'is not indented like its neighbours', fix: 'Indent with two spaces a level.' },
-  MISSING_CHAR: { problem: 'lacks a closing or separating character', fix: 'Check quotes, brackets and colons.' },
-  BAD_ALIAS: { problem: 'is an alias of no anchor', fix: 'Write the value out.' },
-};
+/** A mistake as people read it: `gateway.yaml:3:1 listen.port: is missing. Fix: …`, or `gateway.yaml does not exist.` */
+export function problemWords(file: string, { line, column, key, problem, fix }: FileProblem): string {
+  if (line === 0) return `${file} ${problem}.`;
+  return `${file}:${line}:${column} ${key === '' ? '' : `${key}: `}${problem}. Fix: ${fix}`;
+}
 
-function problem(words: string, fix: string): FileProblem {
-  return { line: 1, column: 1, key: '', problem: words, fix };
+function ofFile(problem: string, fix: string): FileProblem {
+  return { line: 0, column: 0, key: '', problem, fix };
 }
 
 function readText(path: string): string | FileProblem {
@@ -99,14 +100,14 @@ function readText(path: string): string | FileProblem {
   try {
     descriptor = openSync(path, 'r');
     const stat = fstatSync(descriptor);
-    if (!stat.isFile()) return problem('is not a file', 'Name the configuration file itself.');
-    if (stat.size > MAX_FILE) return problem('is larger than 1 MiB', 'Name a configuration file.');
+    if (!stat.isFile()) return ofFile('is not a file', 'Name the configuration file itself.');
+    if (stat.size > MAX_FILE) return ofFile('is larger than 1 MiB', 'Name a configuration file.');
     return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(descriptor));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return problem('does not exist', 'Name an existing file after --config.');
-    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return problem('is not UTF-8', 'Save the file as UTF-8.');
-    return problem(`can not be read (${code ?? 'unknown error'})`, 'Let the user that runs the gateway read it.');
+    if (code === 'ENOENT') return ofFile('does not exist', 'Name an existing file.');
+    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return ofFile('is not UTF-8', 'Save the file as UTF-8.');
+    return ofFile(`can not be read (${code ?? 'unknown error'})`, 'Let the user that runs the gateway read it.');
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }
@@ -133,17 +134,8 @@ function offsetOf(document: Document, path: readonly (string | number)[]): numbe
 function resolvePaths(config: Config, folder: string): Config {
   const reference = (ref: string) => (ref.startsWith('file:') ? `file:${resolve(folder, ref.slice(5))}` : ref);
   const connections: Record<string, ConnectionConfig> = Object.create(null);
-  for (const [name, { upstream, credential, ...rest }] of Object.entries(config.connections)) {
-    connections[name] = {
-      ...rest,
-      upstream: upstream.ca === undefined ? upstream : { ...upstream, ca: reference(upstream.ca) },
-      credential:
-        'bearer' in credential
-          ? { bearer: reference(credential.bearer) }
-          : 'header' in credential
-            ? { ...credential, value: reference(credential.value) }
-            : credential,
-    };
+  for (const [name, connection] of Object.entries(config.connections)) {
+    connections[name] = mapReferences(connection, reference);
   }
   return { ...config, data: resolve(folder, config.data), connections };
 }

@@ -238,7 +238,13 @@ const INSIDE: readonly (readonly [Json, string[]])[] = [
     ['credential'],
   ],
   [
-    { credentialByGroup: [{ groups: ['a'], credential: { googleAccessToken: { key: 'env:K', scopes: ['s'] } } }] },
+    { credentialByGroup: [{ groups: ['analysts', 'others'], credential: { none: true } }] },
+    ['credentialByGroup.0.groups.1'],
+  ],
+  [
+    {
+      credentialByGroup: [{ groups: ['analysts'], credential: { googleAccessToken: { key: 'env:K', scopes: ['s'] } } }],
+    },
     ['credentialByGroup.0.credential'],
   ],
   [{ credentialByGroup: [{ groups: [], credential: { none: true } }] }, ['credentialByGroup.0.groups']],

@@ -8,6 +8,7 @@ import { type LoadedConfig, loadConfigFile } from './config-file.ts';
 import type { Log } from './log.ts';
 import { NO_POLICY, NO_POLICY_DIGEST } from './policy/decide.ts';
 import { loggableReason } from './proxy/credential-error.ts';
+import { unreadableCredentials } from './proxy/credential-readable.ts';
 import type { InForce } from './proxy/runtime.ts';
 import { openUpstream, type Upstream } from './proxy/upstream.ts';
 import { configurationName, policyName } from './recording/objects.ts';
@@ -47,6 +48,7 @@ export async function openConfigurations(deps: {
   await store.create(policyName(NO_POLICY_DIGEST), NO_POLICY);
   let current = await prepare(deps.first, undefined);
   let refusedDigest: string | undefined;
+  await warnOfUnreadable(current.config);
 
   async function prepare(loaded: LoadedConfig & { ok: true }, before: InForce | undefined): Promise<InForce> {
     const upstreams = new Map<string, Upstream>();
@@ -69,6 +71,18 @@ export async function openConfigurations(deps: {
         'A credential could not be refreshed; the one before it is used as long as it is good.',
       );
     return openUpstream(connection, { now: deps.now, google, refreshFailed });
+  }
+
+  /** A credential may come later than the gateway, so this stops nothing: it says early what calls would say. */
+  async function warnOfUnreadable({ connections }: Config): Promise<void> {
+    for (const connection of Object.values(connections)) {
+      const reasons = await unreadableCredentials(connection);
+      if (reasons.length === 0) continue;
+      log.warn(
+        { event: 'credential_unreadable', connection: connection.name, reason: reasons.join('; ') },
+        'A credential can not be read: calls that need it are refused until it can.',
+      );
+    }
   }
 
   /** Configurations with calls under way, and how many. A call keeps the one with which it began. */
@@ -145,6 +159,7 @@ export async function openConfigurations(deps: {
       refusedDigest = undefined;
       log.info({ event: 'configuration_loaded', digest: loaded.digest }, 'A changed configuration is in force.');
       closeUnused(old);
+      await warnOfUnreadable(next.config);
     },
     async close() {
       const open = new Set([current, ...busy.keys()].flatMap(({ upstreams }) => [...upstreams.values()]));

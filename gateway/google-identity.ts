@@ -35,8 +35,7 @@ export function createGoogleIdentity(deadline = CREDENTIAL_DEADLINE_MS): GoogleI
       } catch (error) {
         // The library shares one attempt among all who ask; one that hangs would hang for ever.
         if (source === mine) source = undefined;
-        const logged = `no token for the gateway's own Google identity (${networkCode(error)})`;
-        throw credentialError("The gateway's own Google identity has no token.", logged, true);
+        throw credentialError("The gateway's own Google identity has no token.", reasonOf(error), true);
       }
     },
     forget() {
@@ -48,10 +47,36 @@ export function createGoogleIdentity(deadline = CREDENTIAL_DEADLINE_MS): GoogleI
 /** One for the process: all connections share its token. */
 export const ownGoogleIdentity = createGoogleIdentity();
 
+const NO_IDENTITY =
+  'This machine has no Google identity. On Google Cloud attach a service account to it; elsewhere set GOOGLE_APPLICATION_CREDENTIALS.';
+
+/** The beginnings of the library's messages are constant; what follows them is not repeated. */
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : '';
+  if (message.startsWith('Could not load the default credentials')) return NO_IDENTITY;
+  if (message.startsWith('Unable to read the credential file')) {
+    return 'The file that GOOGLE_APPLICATION_CREDENTIALS names can not be read as Google credentials.';
+  }
+  return `no token for the gateway's own Google identity (${networkCode(error)})`;
+}
+
+let quiet = false;
+
+/** That no metadata server answers is said once, by the error: the library's warning would stand before it on stderr. */
+function dropMetadataWarnings(): void {
+  if (quiet) return;
+  quiet = true;
+  const emit = process.emitWarning.bind(process) as (...given: unknown[]) => void;
+  process.emitWarning = (...given: unknown[]): void => {
+    if (given[1] !== 'MetadataLookupWarning') emit(...given);
+  };
+}
+
 async function openSource(): Promise<TokenSource> {
   // With this variable set, Google's libraries print requests and answers, tokens and all, to stderr. They read it
   // when they are loaded.
   delete process.env.GOOGLE_SDK_NODE_LOGGING;
+  dropMetadataWarnings();
   const { GoogleAuth, gcpMetadata } = await import('google-auth-library');
   // "There is no metadata server" is remembered for the life of the process, but it may only be late at start.
   gcpMetadata.resetIsAvailableCache();

@@ -37,14 +37,24 @@ export async function listen(server: Server, at: { host: string; port: number })
   try {
     await once(server, 'listening');
   } catch (error) {
-    const words: Record<string, string> = {
-      EADDRINUSE: 'is in use. Stop what listens there, or choose another port in the configuration.',
-      EACCES: 'may not be listened on by this user. Choose a port above 1023.',
-      EADDRNOTAVAIL: 'is no address of this machine. Choose another host in the configuration.',
-    };
-    const said = words[(error as NodeJS.ErrnoException).code ?? ''];
-    throw said === undefined ? error : new Error(`${at.host}:${at.port} ${said}`, { cause: error });
+    const said = listenWords(error, at, 'in the configuration');
+    throw said === undefined ? error : new Error(said, { cause: error });
   }
+}
+
+/**
+ * Why nobody can listen there, and what to do; undefined where `error` is of another kind.
+ *
+ * @param how the way to choose another, for example `with --listen`.
+ */
+export function listenWords(error: unknown, at: { host: string; port: number }, how: string): string | undefined {
+  const words: Record<string, string> = {
+    EADDRINUSE: `is in use. Stop what listens there, or choose another ${how}.`,
+    EACCES: 'may not be listened on by this user. Choose a port above 1023.',
+    EADDRNOTAVAIL: `is no address of this machine. Choose another ${how}.`,
+  };
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return words[code] === undefined ? undefined : `${at.host}:${at.port} ${words[code]}`;
 }
 
 /** Throws as `listen` would, and frees the port again. */

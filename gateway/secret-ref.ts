@@ -103,5 +103,6 @@ function decode(ref: string, bytes: Buffer): string {
 }
 
 function unavailable(ref: string, detail: string, code?: string): GatewayError {
-  return credentialError(detail, code === undefined ? ref : `${ref} (${code})`);
+  const why = `${detail.charAt(0).toLowerCase()}${detail.slice(1).replace(/\.$/, '')}`;
+  return credentialError(detail, `${ref}: ${why}${code === undefined ? '' : ` (${code})`}`);
 }

@@ -1,8 +1,11 @@
 /** What a visitor runs: the demo, then the reading commands on what it left; and the commands for one's own server. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { request as ask, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -47,11 +50,15 @@ async function firstLine(child: ChildProcess): Promise<Record<string, string>> {
   return JSON.parse(line) as Record<string, string>;
 }
 
-test('the demo once: ten lines from the recording, and every reading command agrees', async () => {
+test('the demo once: what it tells is in the recording, and every reading command agrees', async () => {
   const data = join(folder, 'once');
   const told = await verbatim('demo', '--once', '--port', '0', '--data-dir', data);
   assert.equal(told.code, 0, told.err);
-  assert.equal(told.out.trimEnd().split('\n').length, 10, told.out);
+  assert.equal(told.out.trimEnd().split('\n').length, 11, told.out);
+  // In a visitor's own project npx would fetch another package: no client's command may run it.
+  for (const line of told.out.split('\n').filter((line) => line.includes('$(npx'))) {
+    assert.match(line, /^Token +in this folder: export VERBATIM_TOKEN=/);
+  }
   assert.equal(told.err, '');
   const store = `file://${data}/store`;
   const listed = JSON.parse((await verbatim('sessions', '--json', '--store', store)).out) as {
@@ -70,6 +77,8 @@ test('the demo once: ten lines from the recording, and every reading command agr
     { id: 'verbatim-cli', address: '', name: 'verbatim-demo', version: '1.0.0' },
   );
   const shown = await verbatim('show', session, '--store', store);
+  const [, exchanges = '?', messages = '?'] = /^Recorded +(\d+) exchanges with (\d+) messages/m.exec(told.out) ?? [];
+  assert.ok(shown.out.includes(`: ${exchanges} exchanges, ${messages} messages,`), told.out);
   for (const method of [
     'initialize',
     'tools/list',
@@ -182,11 +191,57 @@ test('the demo with a visitor’s stdio server: an official client calls it, the
   assert.ok(!left.stdout.includes(data) && !left.stdout.includes(command), 'no process is left');
 });
 
+const ITS_TOKEN =
+  /^ +http:\S+\/yours\/mcp takes a token of its own: export YOURS_TOKEN="\$\(npx verbatim login http:\S+\/yours\/mcp --as ana\)"$/m;
+
+test('a visitor’s server that does not answer stops nothing: why is told, and where its log is', async () => {
+  const data = join(folder, 'told');
+  const command = `"${process.execPath}" -e "console.error('no licence'); process.exit(3)"`;
+  const { code, out, err } = await verbatim('demo', '--once', '--port', '0', '--data-dir', data, '--stdio', command);
+  assert.equal(code, 0, err);
+  assert.match(out, /^Yours +does not answer: .*exit code was 3; it may start later$/m);
+  assert.match(out, ITS_TOKEN);
+  assert.doesNotMatch(out, /npm start -- --upstream/, 'one was just given');
+  const log = /its log, with what it writes to stderr: (\S+)$/m.exec(out)?.[1] ?? '';
+  assert.equal(log, join(data, 'stdio.log'));
+  assert.match(await readFile(log, 'utf8'), /no licence/);
+  assert.equal((await stat(log)).mode & 0o777, 0o600);
+});
+
+test('a visitor’s server that wants a key gets it from a variable, which nothing else holds', async (t) => {
+  const key = secret(`key-${randomUUID()}`, 'the key of a visitor’s server');
+  const orders = await startOrders({ port: 0 });
+  t.after(() => orders.close());
+  const keyed = createServer((request, response) => {
+    if (request.headers.authorization !== `Bearer ${key}`) return void response.writeHead(401).end();
+    const { method = 'GET', headers } = request;
+    const on = ask(orders.url, { method, headers: { ...headers, host: new URL(orders.url).host } }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    request.pipe(on);
+  }).listen(0, '127.0.0.1');
+  t.after(() => keyed.close());
+  await once(keyed, 'listening');
+  const url = `http://127.0.0.1:${(keyed.address() as AddressInfo).port}/mcp`;
+  const data = join(folder, 'keyed');
+  const args = [BIN, 'demo', '--once', '--port', '0', '--data-dir', data, '--upstream', url];
+  const env = { ...process.env, VERBATIM_TEST_KEY: key };
+  const bearer = ['--bearer', 'env:VERBATIM_TEST_KEY'];
+  const { stdout } = await promisify(execFile)(process.execPath, [...args, ...bearer], { encoding: 'utf8', env });
+  assert.match(stdout, /^Yours +reached: \S+ \d+\.\d+\.\d+, \d+ tools$/m);
+  assert.match(stdout, ITS_TOKEN);
+  assertNoSecrets(placesIn('the folder of the demo', data));
+});
+
 test('the demo refuses what it can not run, in words', async () => {
   for (const [args, words] of [
     [['--stdio', 'a | b'], /No shell runs it/],
     [['--stdio', 'no-such-program-anywhere'], /no-such-program-anywhere was not found/],
     [['--stdio', 'a', '--upstream', 'http://127.0.0.1:1/mcp'], /one server of your own/],
+    [['--upstream', 'http://127.0.0.1:1/a%20b'], /paths\[0\] is not a plain path\. Begin with/],
+    [['--env', 'PATH'], /add --stdio/],
+    [['--data-dir', 'package.json'], /there is a file of this name/],
   ] as const) {
     const told = await verbatim('demo', '--once', '--port', '0', '--data-dir', join(folder, 'refused'), ...args);
     assert.notEqual(told.code, 0);

@@ -1,9 +1,10 @@
 /** Which store a reading command reads, and which session of it. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { openRecordings, type Recordings } from '../recording/read.ts';
 import { openStore } from '../store/open.ts';
+import type { Store } from '../store/store.ts';
 import { StoreError } from '../store/store-error.ts';
 import { CommandError, type Context } from './context.ts';
 
@@ -22,14 +23,23 @@ export function openChosenStore(context: Context, options: StoreOptions): { url:
     );
   }
   const auditUrl = options.auditStore ?? context.env.VERBATIM_AUDIT_STORE ?? auditBeside(url);
+  const store = openGiven(context, url);
+  mustExist(url);
+  const audit = auditUrl === undefined ? undefined : openGiven(context, auditUrl);
+  return { url: store.url, recordings: openRecordings(store, audit === undefined ? {} : { audit }) };
+}
+
+/** The store at an address that was typed. */
+export function openGiven({ cwd }: Context, url: string): Store {
   try {
-    const store = openStore(url);
-    mustExist(url);
-    const audit = auditUrl === undefined ? undefined : openStore(auditUrl);
-    return { url: store.url, recordings: openRecordings(store, audit === undefined ? {} : { audit }) };
+    return openStore(url);
   } catch (error) {
-    if (error instanceof StoreError) throw new CommandError(2, error.message, { cause: error });
-    throw error;
+    if (!(error instanceof StoreError)) throw error;
+    if (error.code !== 'invalid_url') throw new CommandError(2, error.message, { cause: error });
+    // A path is what people type first.
+    const isPath = !/^[a-z][a-z0-9+.-]*:/i.test(url);
+    const fix = isPath ? pathToFileURL(resolve(cwd, url)).href : 'file:///absolute/path';
+    throw new CommandError(2, `"${url}" is not the address of a store. Write ${fix}.`);
   }
 }
 

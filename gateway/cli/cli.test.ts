@@ -106,7 +106,11 @@ test('help comes with examples and exit code 0; nonsense is exit code 2', () => 
     );
   }
   assert.equal(verbatim(['nonsense']).status, 2);
-  assert.equal(verbatim(['sessions', '--nonsense']).status, 2);
+  for (const command of ['sessions', 'freeze', 'config check', 'connection check', 'stdio']) {
+    const wrong = verbatim([...command.split(' '), '--nonsense']);
+    assert.equal(wrong.status, 2);
+    assert.match(wrong.stderr, new RegExp(`\\(npx verbatim ${command} --help tells more\\)`));
+  }
   assert.equal(verbatim(['show']).status, 2);
   assert.equal(verbatim(['verify', '--store', url]).status, 2);
   assert.equal(verbatim(['sessions', '--store', url, '--since', 'soon']).status, 2);
@@ -145,6 +149,11 @@ test('the store of the demo in this folder is the default; without any the error
   assert.match(none.stderr, /VERBATIM_STORE/);
   assert.equal(verbatim(['sessions', '--store', 'file:///nowhere/at/all']).status, 1);
   assert.equal(verbatim(['sessions', '--store', 'nonsense:']).status, 2);
+  const path = verbatim(['sessions', '--store', '/tmp/x']);
+  assert.deepEqual(
+    [path.status, path.stderr],
+    [2, 'verbatim: "/tmp/x" is not the address of a store. Write file:///tmp/x.\n'],
+  );
 });
 
 test('show: every message, exact, and nothing that a terminal would obey', () => {
@@ -285,4 +294,9 @@ test('config check: file, line, column, key, problem and fix', async () => {
   const json = verbatim(['config', 'check', file, '--json']);
   assert.equal(json.status, 1);
   assert.equal((JSON.parse(json.stdout) as { ok: boolean }).ok, false);
+  const gone = verbatim(['config', 'check', 'nope.yaml']);
+  assert.deepEqual([gone.status, gone.stdout], [1, 'nope.yaml does not exist.\n']);
+  await writeFile(file, 'a: 1\na: 2\n');
+  const twice = verbatim(['config', 'check', file]).stdout;
+  assert.equal(twice, `${file}:2:1 is a key that is there twice. Fix: Take one of the two out.\n`);
 });

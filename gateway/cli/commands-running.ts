@@ -29,7 +29,11 @@ export function addRunning(program: Command, context: Context, finish: Finish): 
     .option('--idle <duration>', 'end a server after this long without a request', '10m')
     .option('--start-limit <duration>', 'end a server that says nothing for this long', '20s')
     .option('--memory <size>', 'end a server whose processes hold more (Linux)', '512MiB')
-    .option('--children <number>', 'servers at once', '32')
+    .option(
+      '--children <number>',
+      'servers at once; one session, or all callers without --gateway, get a quarter',
+      '32',
+    )
     .addOption(json('start-up and stop as JSON lines'))
     .addHelpText(
       'after',
@@ -63,11 +67,11 @@ export function addRunning(program: Command, context: Context, finish: Finish): 
     .command('check')
     .description('reach a connection’s MCP server with its credential and list its tools')
     .argument('<name>', 'the connection')
-    .requiredOption('--config <file>', 'the configuration that has it')
+    .option('--config <file>', 'the configuration that has it (default: the demo’s of this folder)')
     .option('--group <name>', 'with the credential of this group')
     .addOption(json())
     .addHelpText('after', examples('npx verbatim connection check orders --config gateway.yaml'))
-    .action(async (name: string, options: { config: string; group?: string; json?: boolean }) => {
+    .action(async (name: string, options: { config?: string; group?: string; json?: boolean }) => {
       const { runConnectionCheck } = await import('./connection-check.ts');
       finish(await runConnectionCheck(context, name, options));
     });
@@ -80,6 +84,7 @@ export function addRunning(program: Command, context: Context, finish: Finish): 
     .option('--data-dir <folder>', 'keep everything here (default: .verbatim/demo)')
     .option('--port <number>', 'listen here; 0 takes any free port', parsePort)
     .option('--upstream <url>', 'your own MCP server, as a second connection')
+    .option('--bearer <reference>', 'the key that your server wants, for example env:API_KEY; never the key itself')
     .option('--stdio <command>', 'the same, as the command of a stdio server')
     .option('--env <name...>', 'give the stdio server these variables too')
     .addHelpText(
@@ -124,6 +129,7 @@ interface DemoOptions {
   readonly dataDir?: string;
   readonly port?: number;
   readonly upstream?: string;
+  readonly bearer?: string;
   readonly stdio?: string;
   readonly env?: readonly string[];
 }

@@ -1,5 +1,5 @@
 /** `verbatim config check`: every mistake in a configuration, with its place and its fix. */
-import { loadConfigFile } from '../config-file.ts';
+import { loadConfigFile, problemWords } from '../config-file.ts';
 import type { Context } from './context.ts';
 import { escapeForTerminal } from './terminal.ts';
 
@@ -16,9 +16,11 @@ export async function runConfigCheck(context: Context, file: string, options: { 
     await context.out.write(escapeForTerminal(`${file}: good. Configuration ${loaded.digest}.`).concat('\n'));
     return 0;
   }
-  for (const { line, column, key, problem, fix } of loaded.problems) {
-    const place = context.out.paint('bold', escapeForTerminal(`${file}:${line}:${column}`));
-    await context.out.write(`${place} ${escapeForTerminal(`${key}: ${problem}. Fix: ${fix}`)}\n`);
+  for (const problem of loaded.problems) {
+    const words = problemWords(file, problem);
+    const place = problem.line === 0 ? file : `${file}:${problem.line}:${problem.column}`;
+    const rest = escapeForTerminal(words.slice(place.length));
+    await context.out.write(`${context.out.paint('bold', escapeForTerminal(place))}${rest}\n`);
   }
   return 1;
 }

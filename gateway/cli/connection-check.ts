@@ -2,14 +2,16 @@
  * `verbatim connection check`: reaches a connection's MCP server the way the gateway would (pinned addresses, TLS, the
  * credential), with the official client, and lists its tools. Nothing of it is recorded: it crosses no session.
  */
+import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
 import { Client, SSEClientTransport, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { fetch as fetchWith } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import type { Config, ConnectionConfig } from '../config.ts';
-import { loadConfigFile } from '../config-file.ts';
 import { GatewayError } from '../errors.ts';
-import { CredentialFailure, loggableReason } from '../proxy/credential-error.ts';
-import { openUpstream, type Upstream, upstreamError } from '../proxy/upstream.ts';
+import { openUpstream, type Upstream } from '../proxy/upstream.ts';
 import { VERSION } from '../version.ts';
+import { chosenFile, loadChosen } from './chosen-configuration.ts';
+import { type Problem, problemOf, type Seen } from './connection-answer.ts';
 import { CommandError, type Context } from './context.ts';
 import { escapeForTerminal } from './terminal.ts';
 
@@ -20,43 +22,53 @@ interface Checked {
   credential?: string;
   server?: string;
   tools?: string[];
-  problem?: { code: string; words: string; step: string };
+  problem?: Problem & { readonly step: string };
 }
 
 export async function runConnectionCheck(
   context: Context,
   name: string,
-  options: { config: string; json?: boolean; group?: string },
+  options: { config?: string; json?: boolean; group?: string },
 ): Promise<number> {
-  const { connection, google } = connectionOf(options.config, name);
+  const file = chosenFile(context, options.config, 'Which gateway? Give the --config FILE that has the connection.');
+  const config = loadChosen(file);
+  const connection = connectionOf(config, file, name);
+  if (options.group !== undefined) mustOpen(connection, options.group);
   const groups = options.group === undefined ? [] : [options.group];
-  const checked = await check(connection, google, groups);
+  const checked = await check(connection, config.google, groups);
   const { out } = context;
   if (options.json === true) {
     await out.write(`${JSON.stringify(checked, null, 2)}\n`);
     return checked.ok ? 0 : 1;
   }
+  const { problem } = checked;
   const lines = [
     `connection  ${name}`,
     `upstream    ${checked.upstream}${pathOf(connection)}`,
     ...(checked.credential === undefined ? [] : [`credential  ${checked.credential}`]),
     ...(checked.server === undefined ? [] : [`server      ${checked.server}`]),
     ...(checked.tools === undefined ? [] : [`tools       ${checked.tools.length}: ${checked.tools.join(', ')}`]),
-    checked.problem === undefined
-      ? out.paint('green', 'Good: reached, credential accepted, tools listed.')
-      : out.paint('red', `Failed at: ${checked.problem.step}. ${checked.problem.words} (${checked.problem.code})`),
   ];
-  for (const line of lines) await out.write(`${line.startsWith('\u001b') ? line : escapeForTerminal(line)}\n`);
+  for (const line of lines) await out.write(`${escapeForTerminal(line)}\n`);
+  const end =
+    problem === undefined
+      ? out.paint('green', 'Good: reached, credential accepted, tools listed.')
+      : out.paint('red', escapeForTerminal(`Failed at: ${problem.step}. ${problem.words} (${problem.code})`));
+  await out.write(`${end}\n`);
   return checked.ok ? 0 : 1;
 }
 
-function connectionOf(file: string, name: string): { connection: ConnectionConfig; google: Config['google'] } {
-  const loaded = loadConfigFile(file);
-  if (!loaded.ok) throw new CommandError(1, `${file} has mistakes. Name them with: npx verbatim config check ${file}`);
-  const connection = loaded.config.connections[name];
-  if (connection !== undefined) return { connection, google: loaded.config.google };
-  const known = Object.keys(loaded.config.connections).join(', ');
+function connectionOf(config: Config, file: string, name: string): ConnectionConfig {
+  const connection = config.connections[name];
+  if (connection !== undefined) return connection;
+  const known = Object.keys(config.connections).join(', ');
   throw new CommandError(2, `${file} has no connection "${name}". It has: ${known}.`);
+}
+
+/** The credential of a group that opens no session is never used: a good answer with it would say nothing. */
+function mustOpen({ name, groups }: ConnectionConfig, group: string): void {
+  if (groups.includes(group)) return;
+  throw new CommandError(2, `${name}: group "${group}" may not open a session (groups: ${groups.join(', ')}).`);
 }
 
 /** Streamable HTTP where the connection has it, else where its HTTP+SSE stream opens. */
@@ -72,27 +84,33 @@ async function check(
   const checked: Checked = { connection: connection.name, upstream: connection.upstream.url, ok: false };
   let step = 'reading the credential';
   let upstream: Upstream | undefined;
+  let headers: CredentialHeaders = [];
+  const seen: Seen = {};
+  const withheld = (text: string): string => withoutCredential(text, headers);
   const client = new Client({ name: 'verbatim-connection-check', version: VERSION });
   try {
     upstream = await openUpstream(connection, { now: Date.now, google });
-    const { headers, version } = await upstream.credentialFor(groups).current();
+    const credential = await upstream.credentialFor(groups).current();
+    headers = credential.headers;
+    const { version } = credential;
     checked.credential = headers.length === 0 ? 'none' : `readable, version ${version ?? 'unknown'}`;
     step = 'reaching the server and opening a session';
     const url = new URL(pathOf(connection).slice(1), `${connection.upstream.url}/`);
-    const options = { fetch: fetchThrough(upstream, headers) };
     const streamable = connection.paths.length > 0 || connection.sse === undefined;
+    const options = { fetch: fetchThrough(upstream, headers, seen, streamable) };
     const transport = streamable
       ? new StreamableHTTPClientTransport(url, options)
       : new SSEClientTransport(url, options);
     await client.connect(transport);
     const server = client.getServerVersion();
-    checked.server = server === undefined ? 'unnamed' : `${server.name} ${server.version}`;
+    checked.server = server === undefined ? 'unnamed' : withheld(`${server.name} ${server.version}`);
     step = 'listing its tools';
-    checked.tools = (await client.listTools()).tools.map((tool) => tool.name);
-    if (transport instanceof StreamableHTTPClientTransport) await transport.terminateSession();
+    checked.tools = (await client.listTools()).tools.map((tool) => withheld(tool.name));
+    // What ends here has been checked already, and a server need not offer it.
+    if (transport instanceof StreamableHTTPClientTransport) await transport.terminateSession().catch(() => {});
     checked.ok = true;
   } catch (error) {
-    checked.problem = { step, ...problemOf(error) };
+    checked.problem = { step, ...problemOf(error, seen, withheld) };
   } finally {
     await client.close().catch(() => {});
     upstream?.close().catch(() => {});
@@ -101,31 +119,63 @@ async function check(
   return checked;
 }
 
-function problemOf(error: unknown): { code: string; words: string } {
-  // Who runs this has the configuration, so the reference may be named; a value never is.
-  if (error instanceof GatewayError && error.cause instanceof CredentialFailure) {
-    return { code: error.code, words: `${error.message} Reason: ${loggableReason(error)}.` };
-  }
-  const found = upstreamError(error, false);
-  const status = /\b(?:HTTP |status:? |code \()(\d{3})\b/i.exec(String((error as Error).message))?.[1];
-  const refused = status === '401' || status === '403' ? new GatewayError('upstream_refused_credential') : found;
-  const words = status === undefined ? refused.message : `${refused.message} It answered HTTP ${status}.`;
-  return { code: refused.code, words };
+type CredentialHeaders = readonly (readonly [string, string])[];
+
+/** A server may send back what it was shown. */
+function withoutCredential(text: string, headers: CredentialHeaders): string {
+  const secrets = headers.flatMap(([, value]) => [value, value.replace(/^Bearer /, '')]);
+  return secrets.reduce((kept, secret) => kept.replaceAll(secret, '(the credential)'), text);
 }
 
 /**
  * fetch over the connection's own pool: the same resolution, address rules and TLS as the gateway's calls. The
- * credential goes to the connection's origin and paths alone, whatever address the server names for messages.
+ * credential goes to the connection's origin and paths alone, whatever address the server names for messages. Not
+ * undici's `fetch`, which refuses ports that the gateway's calls may go to.
  */
-function fetchThrough(upstream: Upstream, credential: readonly (readonly [string, string])[]): typeof fetch {
+function fetchThrough(
+  upstream: Upstream,
+  credential: CredentialHeaders,
+  seen: Seen,
+  streamable: boolean,
+): typeof fetch {
   const { paths, sse, upstream: to } = upstream.connection;
   const allowed = new Set([...paths, ...(sse === undefined ? [] : [sse.path, sse.messages])]);
-  return (async (input: string | URL, init: RequestInit = {}) => {
-    const url = new URL(input);
+  const ask = async (url: URL, init: RequestInit): Promise<Response> => {
     if (url.origin !== to.url || !allowed.has(url.pathname)) throw new GatewayError('upstream_endpoint_refused');
     const headers = new Headers(init.headers);
     for (const [name, value] of credential) headers.set(name, value);
-    const { dispatcher } = upstream;
-    return fetchWith(url, { ...(init as object), headers: Object.fromEntries(headers), redirect: 'error', dispatcher });
-  }) as unknown as typeof fetch;
+    const answer = await request(url, {
+      dispatcher: upstream.dispatcher,
+      method: (init.method ?? 'GET') as Dispatcher.HttpMethod,
+      headers: Object.fromEntries(headers),
+      body: (init.body as string | null | undefined) ?? null,
+      signal: init.signal ?? null,
+    });
+    return responseOf(answer);
+  };
+  return async (input, init = {}) => {
+    const url = new URL(input instanceof Request ? input.url : input);
+    // The stream that a server may or may not open, and the end of the session, decide nothing.
+    const counts = !streamable || init.method === 'POST';
+    try {
+      const response = await ask(url, init);
+      if (counts) Object.assign(seen, { status: response.status, path: url.pathname, failure: undefined });
+      return response;
+    } catch (failure) {
+      if (counts) seen.failure = failure;
+      throw failure;
+    }
+  };
+}
+
+function responseOf({ statusCode, headers, body }: Dispatcher.ResponseData): Response {
+  const given = Object.entries(headers).flatMap(([name, value]) =>
+    [value ?? []].flat().map((one): [string, string] => [name, one]),
+  );
+  const bodiless = [101, 204, 205, 304].includes(statusCode);
+  if (bodiless) void body.dump();
+  return new Response(bodiless ? null : (Readable.toWeb(body) as ReadableStream), {
+    status: statusCode,
+    headers: given,
+  });
 }

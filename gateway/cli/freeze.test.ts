@@ -114,6 +114,8 @@ test('without --config it is the demo of this folder; without either there is no
   assert.equal((await objectsIn(folder, 'store-state')).size, 1);
   const lost = freeze(root, '--all', ...WHY);
   assert.deepEqual([lost.status, /--config/.test(lost.stderr)], [2, true]);
+  const mistyped = freeze(folder, '--all', ...WHY, '--config', 'nope.yaml');
+  assert.deepEqual([mistyped.status, mistyped.stderr], [1, 'verbatim: nope.yaml does not exist.\n']);
 });
 
 test('--state and --audit: stores that are there, both of them', async () => {
@@ -201,6 +203,16 @@ test('hostile text of a freeze is written out; one that can not be read is liste
   const lifted = freeze(folder, '--lift', '\u202eh', ...WHY, ...config);
   assert.deepEqual([lifted.status, /[\u202e]/.test(lifted.stdout)], [0, false]);
   assert.equal(freeze(folder, '--list', ...config).stdout, '');
+});
+
+test('a missing reason is asked for: only a freeze has clients to tell', async () => {
+  const folder = await place('reasons');
+  const config = ['--config', 'gateway.yaml'];
+  assert.match(freeze(folder, '--all', ...config).stderr, /it is recorded, and clients are told\./);
+  const lifting = freeze(folder, '--lift', '01', ...config);
+  assert.deepEqual([lifting.status, /it is recorded\.$/m.test(lifting.stderr)], [2, true]);
+  const path = freeze(folder, '--all', ...WHY, '--state', '/tmp/x', '--audit', 'file:///tmp/y');
+  assert.deepEqual([path.status, /Write file:\/\/\/tmp\/x\./.test(path.stderr)], [2, true]);
 });
 
 test('a hostile file name is written out', async () => {

@@ -129,8 +129,9 @@ async function limitedText(response: Response): Promise<string> {
 }
 
 async function ask(url: URL, accept: string, fetch: typeof globalThis.fetch): Promise<Response> {
+  let response: Response;
   try {
-    return await fetch(url, {
+    response = await fetch(url, {
       headers: { accept },
       redirect: 'manual',
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
@@ -140,4 +141,11 @@ async function ask(url: URL, accept: string, fetch: typeof globalThis.fetch): Pr
       cause: error,
     });
   }
+  if (response.status !== 421) return response;
+  // RFC 9110, section 15.5.20: the gateway is there, but not under this name.
+  await response.body?.cancel();
+  throw new LoginError(
+    'no_metadata',
+    `The gateway does not know the host ${url.hostname}. Use the address that it prints.`,
+  );
 }

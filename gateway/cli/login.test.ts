@@ -259,7 +259,7 @@ test('what is asked for and refused has words', async () => {
   await fails(
     'refused',
     { clientId: 'verbatim-cli', mcpUrl: `${url()}2`, fetch: pretend(`${url()}2`) },
-    /invalid_target/,
+    /invalid_target\)\..* in docs\/configuration\.md\.$/,
   );
   await fails('not_the_demo', { clientId: 'nobody' });
 });
@@ -325,6 +325,17 @@ test('metadata that is absent, no JSON, too long or moved', async () => {
     answers.set(METADATA, handle);
     await fails('no_metadata');
   }
+});
+
+test('a name that the gateway does not know (421)', async () => {
+  gateway();
+  const misdirected: Handle = (_request, response) => json(response, {}, 421);
+  const words = /^The gateway does not know the host 127\.0\.0\.1\. Use the address that it prints\.$/;
+  answers.set('/orders/mcp', misdirected);
+  await fails('no_metadata', {}, words);
+  gateway();
+  answers.set(METADATA, misdirected);
+  await fails('no_metadata', {}, words);
 });
 
 test('nothing listens there', async () => {

@@ -153,13 +153,15 @@ async function redeem(
     return tokens.access_token;
   } catch (error) {
     if (error instanceof oidc.AuthorizationResponseError)
-      throw new LoginError('refused', `${issuer} did not log you in: ${said(error.error, error.error_description)}.`, {
-        cause: error,
-      });
+      throw new LoginError(
+        'refused',
+        `${issuer} did not log you in: ${said(error.error, error.error_description)}.${adviceOn(error.error, resource)}`,
+        { cause: error },
+      );
     if (error instanceof oidc.ResponseBodyError)
       throw new LoginError(
         'exchange_failed',
-        `${issuer} gave no token: ${said(error.error, error.error_description)}. Run the command again.`,
+        `${issuer} gave no token: ${said(error.error, error.error_description)}.${adviceOn(error.error, resource) || ' Run the command again.'}`,
         { cause: error },
       );
     throw new LoginError(
@@ -168,6 +170,15 @@ async function redeem(
       { cause: error },
     );
   }
+}
+
+/** RFC 8707, section 2: the authorization server gives no tokens for the address that was asked for. */
+function adviceOn(code: string, resource: string): string {
+  if (code !== 'invalid_target') return '';
+  return (
+    ` It gives no tokens for ${resource}. The demo's gives them for the demo's own gateway alone: ` +
+    'see "Try it against the demo\'s identity provider" in docs/configuration.md.'
+  );
 }
 
 function said(code: string, description: string | undefined): string {

@@ -52,7 +52,6 @@ function createProgram(context: Context, finish: Finish): Command {
     .version(VERSION)
     .exitOverride()
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
-    .showHelpAfterError('(npx verbatim --help tells more)')
     .addHelpText(
       'after',
       examples('npx verbatim demo', 'npx verbatim sessions', 'npx verbatim show latest', 'npx verbatim verify --all'),
@@ -60,5 +59,12 @@ function createProgram(context: Context, finish: Finish): Command {
   addRunning(program, context, finish);
   addReading(program, context, finish);
   addFreezing(program, context, finish);
+  pointToHelp(program, 'npx verbatim');
   return program;
+}
+
+/** What was typed wrongly is explained by the help of the command that it was typed for. */
+function pointToHelp(command: Command, typed: string): void {
+  command.showHelpAfterError(`(${typed} --help tells more)`);
+  for (const own of command.commands) pointToHelp(own, `${typed} ${own.name()}`);
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -83,6 +84,22 @@ test('the command says what is missing, and where it may not listen', () => {
   assert.equal(open.status, 1);
   assert.match(open.stderr.toString(), /--gateway/);
   assert.match(run('--help').stdout.toString(), /Examples:/);
+});
+
+test('a port that is taken is changed with --listen, not in a configuration', async (t) => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  t.after(() => taken.close());
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const args = [BIN, 'stdio', '--listen', `127.0.0.1:${port}`, '--', process.execPath];
+  const ran = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 20_000 });
+  assert.equal(ran.status, 1);
+  assert.match(
+    ran.stderr,
+    new RegExp(
+      `^verbatim: 127\\.0\\.0\\.1:${port} is in use\\. Stop what listens there, or choose another with --listen\\.\n`,
+    ),
+  );
 });
 
 test('SIGTERM ends every process before the host; a second one at once', { timeout: 30_000 }, async (t) => {

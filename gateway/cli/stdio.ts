@@ -3,6 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { parseDuration, parseSize } from '../config-units.ts';
 import { parseSafeUrl } from '../config-values.ts';
+import { listenWords } from '../listening.ts';
 import { createLog } from '../log.ts';
 import { childEnvironment } from '../stdio/environment.ts';
 import { type StdioHost, type StdioHostOptions, startStdioHost } from '../stdio/host.ts';
@@ -33,7 +34,9 @@ export async function runStdio(context: Context, command: readonly string[], opt
   if (process.platform === 'win32') throw new CommandError(1, 'verbatim stdio needs process groups: run it in WSL.');
   const read = readStdioOptions(context.env, command, options);
   const host: StdioHost = await startStdioHost({ ...read, log: createLog() }).catch((error: unknown) => {
-    throw new CommandError(1, error instanceof Error ? error.message : String(error), { cause: error });
+    const cause = error instanceof Error ? error.cause : undefined;
+    const words = listenWords(cause, read, 'with --listen') ?? (error instanceof Error ? error.message : String(error));
+    throw new CommandError(1, words, { cause: cause ?? error });
   });
   if (options.json === true) await context.out.write(`${JSON.stringify({ url: host.url })}\n`);
   await stopSignal();
@@ -55,13 +58,8 @@ export function readStdioOptions(
     );
   }
   const named = options.env ?? [];
-  for (const name of named) {
-    // A value on the command line would be shown to everybody who lists processes.
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw wrong('--env', 'the name of a variable, without its value');
-    if (env[name] === undefined)
-      throw new CommandError(2, `--env ${name}: the variable is not set here. Set it or leave it out.`);
-  }
-  checkCommand(command, env.PATH ?? '');
+  checkVariables(env, named);
+  checkProgram(command, env, 'write its absolute path after --. There is no shell: pipes, && and ~ do not work.');
   if (!/^\/[A-Za-z0-9._~/-]*$/.test(options.path) || options.path === '/healthz') {
     throw wrong('--path', 'a path, for example /mcp');
   }
@@ -128,15 +126,23 @@ function readCount(text: string): number {
   return count;
 }
 
+/** Throws for a name that is none, or that has no value here. */
+export function checkVariables(env: Readonly<Record<string, string | undefined>>, names: readonly string[]): void {
+  for (const name of names) {
+    // A value on the command line would be shown to everybody who lists processes.
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw wrong('--env', 'the name of a variable, without its value');
+    if (env[name] === undefined)
+      throw new CommandError(2, `--env ${name}: the variable is not set here. Set it or leave it out.`);
+  }
+}
+
 /** Found now and not at the first call: a host that can start nothing should say so when it is started itself. */
-function checkCommand(command: string, path: string): void {
-  const places = command.includes('/') ? [command] : path.split(delimiter).map((folder) => join(folder, command));
-  const found = places.filter((place) => statSync(place, { throwIfNoEntry: false })?.isFile());
+export function checkProgram(command: string, env: Readonly<Record<string, string | undefined>>, orElse: string): void {
+  const inPath = (env.PATH ?? '').split(delimiter).map((folder) => join(folder, command));
+  const named = command.includes('/');
+  const found = (named ? [command] : inPath).filter((place) => statSync(place, { throwIfNoEntry: false })?.isFile());
   if (found.length === 0) {
-    throw new CommandError(
-      2,
-      `${command} was not found${command.includes('/') ? '' : ' in PATH'}. Install it, or write its absolute path after --. There is no shell: pipes, && and ~ do not work.`,
-    );
+    throw new CommandError(2, `${command} was not found${named ? '' : ' in PATH'}. Install it, or ${orElse}`);
   }
   if (!found.some(isExecutable))
     throw new CommandError(2, `${command} may not be executed by this user. Try chmod +x.`);

@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import type { RequestListener } from 'node:http';
+import { createServer as createPlainServer, type RequestListener } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createNetServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { inspect } from 'node:util';
 import { request } from 'undici';
 import { type GoogleDouble, startGoogle } from '../../test/google/google.ts';
 import { CERTIFICATE, PRIVATE_KEY } from '../../test/google/tls-certificate.ts';
 import { type ConnectionConfig, parseConfig } from '../config.ts';
+import { GatewayError } from '../errors.ts';
 import { createGoogleIdentity } from '../google-identity.ts';
 import { loggableReason } from './credential-error.ts';
-import { openUpstream, type Upstream } from './upstream.ts';
+import { openUpstream, reachReason, type Upstream, upstreamError } from './upstream.ts';
 
 const ANALYSTS = 'analysts@verbatim.iam.gserviceaccount.com';
 const ADMINS = 'admins@verbatim.iam.gserviceaccount.com';
@@ -57,6 +59,7 @@ test('credentialFor: the first entry that names a group wins, the same object fo
   const upstream = await open(
     connectionOf({
       upstream: { url: 'https://orders.example' },
+      groups: ['admins', 'owners', 'guests', 'bots', 'others'],
       credential: { googleIdToken: { serviceAccount: ANALYSTS } },
       credentialByGroup: [
         { groups: ['admins', 'owners'], credential: { googleIdToken: { serviceAccount: ADMINS } } },
@@ -137,6 +140,79 @@ test('the certificate authority may stand in Secret Manager; addresses are check
   await Promise.all([good.close(), untrusted.close(), api.close()]);
   const missing = connectionOf({ upstream: { url, ca: ca.replace('/ca/', '/none/') }, credential });
   await assert.rejects(open(missing), { code: 'credential_unavailable' });
+});
+
+test('why it was not reached: a code, host and port, and nothing that anybody else wrote', async () => {
+  const tls = await startGoogleApi((_, response) => response.end('{}'));
+  const plain = createPlainServer((_, response) => response.end('{}'));
+  const broken = createNetServer((socket) => {
+    socket.on('error', () => {});
+    socket.end('CANARY-no-http\r\n\r\n', () => socket.destroy());
+  });
+  await Promise.all([plain, broken].map((one) => new Promise<void>((done) => one.listen(0, '127.0.0.1', done))));
+  const portOf = (one: typeof plain | typeof broken): number => (one.address() as AddressInfo).port;
+  const refused = async (url: string, addresses: string[] | Error) => {
+    const upstream = await openUpstream(
+      connectionOf({ upstream: { url, allowAddresses: ['loopback'] }, credential: { none: true } }),
+      {
+        now: Date.now,
+        google: double.google,
+        resolve: async () => {
+          if (addresses instanceof Error) throw addresses;
+          return addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+        },
+      },
+    );
+    const error = await request(url, { dispatcher: upstream.dispatcher }).then(
+      () => assert.fail(),
+      (found) => found,
+    );
+    await upstream.dispatcher.destroy();
+    const made = upstreamError(error, false);
+    // Kept by what calls are refused with; the library's own error is not.
+    assert.equal(reachReason(made), reachReason(error));
+    assert.doesNotMatch(inspect(made, { depth: 9 }), /CANARY/);
+    return [made.code, reachReason(made)];
+  };
+  const notFound = Object.assign(new Error('CANARY-words'), {
+    code: 'ENOTFOUND',
+    syscall: 'getaddrinfo',
+    hostname: 'orders.nope.invalid',
+  });
+  const gone = portOf(plain);
+  const wrongRecord = await refused(`https://127.0.0.1:${gone}`, []);
+  plain.closeAllConnections();
+  await new Promise<void>((done) => plain.close(() => done()));
+  assert.deepEqual(
+    [
+      wrongRecord,
+      await refused(`http://127.0.0.1:${gone}`, []),
+      await refused('http://orders.nope.invalid', notFound),
+      await refused(`https://127.0.0.1:${tls.port}`, []),
+      (await refused(`http://127.0.0.1:${portOf(broken)}`, []))[0],
+    ],
+    [
+      ['upstream_tls', 'ERR_SSL_WRONG_VERSION_NUMBER (the answer is no TLS: is it http://?)'],
+      ['upstream_unreachable', `ECONNREFUSED 127.0.0.1:${gone}`],
+      ['upstream_unreachable', 'ENOTFOUND orders.nope.invalid'],
+      ['upstream_tls', 'DEPTH_ZERO_SELF_SIGNED_CERT (its certificate is not trusted: see `upstream.ca`)'],
+      'upstream_unreachable',
+    ],
+  );
+  await tls.close();
+  await new Promise<void>((done) => broken.close(() => done()));
+});
+
+test('reachReason: attempts are told apart, the bare summary is left out, and what is no code is not said', () => {
+  const attempt = (address: string) => Object.assign(new Error('x'), { code: 'ECONNREFUSED', address, port: 19 });
+  const all = Object.assign(new AggregateError([attempt('::1'), attempt('127.0.0.1')]), { code: 'ECONNREFUSED' });
+  assert.equal(
+    reachReason(new TypeError('fetch failed', { cause: all })),
+    'ECONNREFUSED [::1]:19, ECONNREFUSED 127.0.0.1:19',
+  );
+  assert.equal(reachReason(Object.assign(new Error('x'), { code: 'Bearer CANARY', hostname: 'a' })), undefined);
+  assert.equal(reachReason(Object.assign(new Error('x'), { code: 'EPIPE', hostname: 'a\r\nCANARY' })), 'EPIPE');
+  assert.equal(reachReason(new GatewayError('upstream_address_refused')), undefined);
 });
 
 test('closing ends a token that is being fetched', async () => {

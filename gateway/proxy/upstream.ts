@@ -6,7 +6,7 @@ import type { LookupAddress } from 'node:dns';
 import { isDeepStrictEqual } from 'node:util';
 import { type Dispatcher, Pool } from 'undici';
 import type { Config, ConnectionConfig } from '../config.ts';
-import { GatewayError } from '../errors.ts';
+import { type ErrorCode, GatewayError } from '../errors.ts';
 import { createGoogleApi } from '../google-api.ts';
 import type { GoogleIdentity } from '../google-identity.ts';
 import { createGoogleSecrets } from '../google-secret.ts';
@@ -103,21 +103,72 @@ function chooseCredential(
 
 /**
  * What an error of undici or of the socket says of the call. `sent` is whether the request had begun to go out: before
- * that nothing happened upstream, after it nobody knows.
+ * that nothing happened upstream, after it nobody knows. Its cause holds what `reachReason` says, and nothing else: an
+ * error of the library could hold bytes of the answer.
  */
 export function upstreamError(error: unknown, sent: boolean): GatewayError {
   const found = chainOf(error);
   const ours = found.find((one): one is GatewayError => one instanceof GatewayError);
   const fate = sent ? 'outcome_withheld' : 'not_forwarded';
-  if (ours !== undefined) return new GatewayError(ours.code, sent ? 'outcome_withheld' : ours.fate, ours.detail);
-  const codes = found.map((one) => (one as { code?: unknown }).code).filter((code) => typeof code === 'string');
-  const has = (pattern: RegExp): boolean => codes.some((code) => pattern.test(code));
-  if (has(/^UND_ERR_(HEADERS|BODY)_TIMEOUT$/)) return new GatewayError('upstream_timeout', fate);
-  if (has(/^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|EPROTO|HOSTNAME_MISMATCH)/)) {
-    return new GatewayError('upstream_tls', fate);
+  if (ours !== undefined) {
+    return new GatewayError(ours.code, sent ? 'outcome_withheld' : ours.fate, ours.detail, { cause: ours.cause });
   }
-  if (!sent) return new GatewayError('upstream_unreachable', fate);
-  return new GatewayError('upstream_broken', fate);
+  const codes = found.map(codeOf).filter((code) => code !== undefined);
+  const has = (pattern: RegExp): boolean => codes.some((code) => pattern.test(code));
+  const reason = reachReason(error);
+  const failed = (code: ErrorCode): GatewayError =>
+    new GatewayError(code, fate, undefined, reason === undefined ? {} : { cause: new ReachFailure(reason) });
+  if (has(/^UND_ERR_(HEADERS|BODY)_TIMEOUT$/)) return failed('upstream_timeout');
+  if (has(/^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|EPROTO|HOSTNAME_MISMATCH)/)) {
+    return failed('upstream_tls');
+  }
+  return failed(sent ? 'upstream_broken' : 'upstream_unreachable');
+}
+
+/** Why an upstream was not reached, in words that may be logged. */
+class ReachFailure extends Error {
+  override readonly name = 'ReachFailure';
+}
+
+/** What codes of Node leave open: each for an answer that is no TLS, or for a certificate that is not accepted. */
+const CODE_WORDS: readonly (readonly [RegExp, string])[] = [
+  [/^(ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)|EPROTO)$/, 'the answer is no TLS: is it http://?'],
+  [/^HPE_/, 'the answer is no HTTP: is it https://?'],
+  [/^(UND_ERR_SOCKET|ECONNRESET)$/, 'the server closed the connection'],
+  [/^CERT_HAS_EXPIRED$/, 'its certificate has expired'],
+  [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'its certificate is for another host'],
+  [/^(CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/, 'its certificate is not trusted: see `upstream.ca`'],
+];
+
+/**
+ * Why an upstream was not reached: `ECONNREFUSED 127.0.0.1:19`, `ENOTFOUND orders.internal`, `CERT_HAS_EXPIRED (…)`.
+ * For the log and for who runs the gateway. Made of Node's code, host and port alone: what a library or a server says
+ * could hold headers. `undefined` where there is no code.
+ */
+export function reachReason(error: unknown): string | undefined {
+  const found = chainOf(error);
+  const kept = found.find((one) => one instanceof ReachFailure);
+  if (kept !== undefined) return kept.message;
+  const reasons = new Set(found.map(reasonOf).filter((reason) => reason !== undefined));
+  // A summary of several attempts has their code and no address.
+  const telling = [...reasons].filter((one) => ![...reasons].some((other) => other.startsWith(`${one} `)));
+  return telling.length === 0 ? undefined : telling.slice(0, 3).join(', ');
+}
+
+function reasonOf(error: object): string | undefined {
+  const code = codeOf(error);
+  if (code === undefined || !/^[A-Z][A-Z0-9_]{1,60}$/.test(code)) return undefined;
+  const { address, hostname, port } = error as { address?: unknown; hostname?: unknown; port?: unknown };
+  const host = [address, hostname].find((one) => typeof one === 'string' && /^[A-Za-z0-9._:-]{1,253}$/.test(one));
+  const words = CODE_WORDS.find(([pattern]) => pattern.test(code))?.[1];
+  if (host === undefined) return words === undefined ? code : `${code} (${words})`;
+  const bare = String(host).includes(':') ? `[${host}]` : host;
+  return typeof port === 'number' ? `${code} ${bare}:${port}` : `${code} ${bare}`;
+}
+
+function codeOf(error: object): string | undefined {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : undefined;
 }
 
 function chainOf(error: unknown): object[] {

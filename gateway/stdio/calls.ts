@@ -4,10 +4,12 @@ import { GatewayError } from '../errors.ts';
 import { type Era, eraOf } from '../mcp/eras.ts';
 import type { ClientMessage } from '../mcp/message.ts';
 import { readBody, readPost } from '../proxy/read-request.ts';
+import { namesOf } from './client-message.ts';
 import { createClientStream, HEAD } from './client-stream.ts';
 import { errorLine, StdioFailure } from './failure.ts';
 import type { Identity, IdentityCheck } from './identity.ts';
 import { keyOf } from './server-message.ts';
+import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
 
 const MOST_BODY = 16 * 1024 ** 2;
@@ -40,7 +42,7 @@ export async function answerCall(calls: Calls, request: IncomingMessage, respons
     if (read.messages.length === 1) message = read.messages[0];
     if (read.refused !== undefined) throw read.refused;
     if (read.batch || message === undefined) throw new StdioFailure('batch_refused');
-    post(calls, { request, response, identity, era: read.era, message, body });
+    await post(calls, { request, response, identity, era: read.era, message, body });
   } catch (error) {
     refuse(request, response, error, message);
   }
@@ -55,12 +57,12 @@ interface Post {
   readonly body: Buffer;
 }
 
-function post(calls: Calls, call: Post): void {
+async function post(calls: Calls, call: Post): Promise<void> {
   const { request, response, message, body } = call;
-  // Before a child is started for a client that could not read its answer.
-  const kind = message.kind === 'request' ? acceptedKind(request) : undefined;
-  const session = sessionOf(calls, call);
-  if (kind === undefined) {
+  // Before a child is started for what it would not get, or for a client that could not read its answer.
+  const asked = message.kind === 'request' ? { kind: acceptedKind(request), names: namesOf(body) } : undefined;
+  const session = await sessionOf(calls, call);
+  if (asked === undefined) {
     session.tell(message, body);
     response.writeHead(202, ['content-length', '0']).end();
     return;
@@ -68,10 +70,11 @@ function post(calls: Calls, call: Post): void {
   // The stream is made when the request is on its way: a refusal has its own status.
   // The head of a handshake must wait: it holds the session's id if there will be a session.
   const idling = message.method === 'initialize' ? {} : { keepAlive: calls.keepAlive };
-  session.request(message, body, () => createClientStream(response, kind, { ...idling, stall: STALL_MS }));
+  const makeStream = () => createClientStream(response, asked.kind, { ...idling, stall: STALL_MS });
+  session.request(message, asked.names, body, makeStream);
 }
 
-function sessionOf(calls: Calls, { request, identity, era, message }: Post) {
+async function sessionOf(calls: Calls, { request, identity, era, message }: Post): Promise<Session> {
   const { sessions } = calls;
   if (era === 'modern') {
     if (identity === undefined) throw new StdioFailure('stateless_refused');

@@ -18,6 +18,21 @@ test('a request without a token has none', () => {
   assert.equal(namesOf(body).token, undefined);
 });
 
+test('a token of more than 1 KiB is refused, however it is written', () => {
+  const asking = (token: string): Buffer => Buffer.from(`{"id":1,"params":{"_meta":{"progressToken":${token}}}}`);
+  for (const token of [`"${'t'.repeat(1022)}"`, '1'.repeat(1024)]) {
+    assert.equal(String(namesOf(asking(token)).token), token);
+  }
+  for (const token of [
+    `"${'t'.repeat(1023)}"`,
+    `"${'\\u0074'.repeat(200)}"`,
+    '1'.repeat(1025),
+    `[${' '.repeat(1023)}]`,
+  ]) {
+    assert.throws(() => namesOf(asking(token)), { code: 'message_refused', http: 400, message: /longer than 1 KiB/ });
+  }
+});
+
 test('a cancellation names the number that the child knows', () => {
   const body = Buffer.from('{"method":"notifications/cancelled","params":{"reason":"requestId","requestId": "0"}}');
   assert.equal(String(renumberCancelled(body, 3)), String(body).replace('"0"', '3'));

@@ -5,6 +5,7 @@
 import { VERSION_KEY } from '../mcp/eras.ts';
 import type { ClientMessage } from '../mcp/message.ts';
 import { ownMember } from '../mcp/methods.ts';
+import { StdioFailure } from './failure.ts';
 import { type Edit, findMembers, type Range, replace } from './members.ts';
 
 /** What a client called its request: JSON as it came. */
@@ -13,9 +14,15 @@ export interface Names {
   readonly token?: Buffer;
 }
 
-/** The id of a strictly read request, and the token under which it wants progress. */
+/** Of a token as it is written. It is held for as long as its request is open, and comes back in each notification. */
+const MOST_TOKEN = 1024;
+
+/** The id of a strictly read request, and the token under which it wants progress. Throws `message_refused`. */
 export function namesOf(body: Buffer): Names {
   const { id, token } = places(body);
+  if (token !== undefined && token.end - token.start > MOST_TOKEN) {
+    throw new StdioFailure('message_refused', 'Its progress token is longer than 1 KiB.');
+  }
   const named = id === undefined ? Buffer.from('null') : body.subarray(id.start, id.end);
   return token === undefined ? { id: named } : { id: named, token: body.subarray(token.start, token.end) };
 }

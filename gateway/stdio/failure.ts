@@ -133,6 +133,12 @@ const TABLE = {
   deleted: { rpc: -32000, http: 200, fate: 'outcome_withheld', words: 'The session was ended by its client.' },
   handshake_refused: { rpc: -32000, http: 200, fate: 'outcome_withheld', words: 'The server refused the handshake.' },
   idle: { rpc: -32000, http: 200, fate: 'outcome_withheld', words: 'The session was idle and was ended.' },
+  displaced: {
+    rpc: -32000,
+    http: 200,
+    fate: 'outcome_withheld',
+    words: 'The session was idle and was ended to make room for another.',
+  },
   host_stopped: { rpc: -32005, http: 200, fate: 'outcome_withheld', words: 'This host was stopped.' },
   cancelled: { rpc: -32000, http: 200, fate: 'outcome_withheld', words: 'The request was cancelled.' },
 } as const satisfies Record<string, Entry>;

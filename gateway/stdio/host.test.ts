@@ -88,6 +88,18 @@ test('requests are read strictly', async (t) => {
   for (const [name, body, sent, status] of refused) {
     await t.test(name, async () => assert.equal((await host.send(body, sent)).status, status));
   }
+  await t.test('a progress token of more than 1 KiB, before anything starts', async () => {
+    const started = () => host.logged.filter(({ event }) => event === 'stdio_child_started').length;
+    const before = started();
+    const _meta = { progressToken: 't'.repeat(1023) };
+    const opening = { ...INITIALIZE, params: { ...INITIALIZE.params, _meta } };
+    for (const reply of [await host.send(opening), await host.send(callOf(1, {}, _meta.progressToken), headers)]) {
+      assert.deepEqual([reply.status, reply.messages[0]?.error?.data?.code], [400, 'message_refused']);
+      assert.match(reply.text, /progress token is longer than 1 KiB/);
+    }
+    assert.equal(started(), before);
+    assert.equal((await host.send(callOf(1, {}, 't'.repeat(1022)), headers)).status, 200);
+  });
   await t.test('another host name', async () => {
     const { answer } = call(host.url, { token: '', headers: { ...headers, host: 'evil.example' }, body: '{}' });
     assert.equal((await answer).status, 403);

@@ -45,6 +45,8 @@ export function takesOthers({ message, stream }: OpenRequest): boolean {
 
 export function createOpenRequests(): OpenRequests {
   const open = new Map<string, OpenRequest>();
+  // Read once a request: a server may say how far it is thousands of times.
+  const tokens = new Map<OpenRequest, string>();
   let serial = 0;
 
   const keyFor = (one: OpenRequest): string => (one.serial === undefined ? clientKey(one) : String(one.serial));
@@ -58,16 +60,24 @@ export function createOpenRequests(): OpenRequests {
     add(one) {
       if (open.size >= MOST) throw new StdioFailure('child_busy');
       if (open.has(keyFor(one))) throw new StdioFailure('id_in_use');
+      const token = tokenKey(one);
+      if (token !== undefined) tokens.set(one, token);
       open.set(keyFor(one), one);
     },
-    remove: (one) => known(keyFor(one)) === one && open.delete(keyFor(one)),
+    remove(one) {
+      tokens.delete(one);
+      return known(keyFor(one)) === one && open.delete(keyFor(one));
+    },
     has: (one) => known(keyFor(one)) === one,
     known,
     named(key) {
       const found = all().filter((one) => clientKey(one) === key);
       return found.length === 1 ? found[0] : undefined;
     },
-    withToken: (key) => all().find((one) => tokenKey(one) === key),
+    withToken(key) {
+      for (const [one, token] of tokens) if (token === key) return one;
+      return undefined;
+    },
     only() {
       const streams = taking();
       return streams.length === 1 ? streams[0] : undefined;
@@ -78,6 +88,7 @@ export function createOpenRequests(): OpenRequests {
     takeAll() {
       const taken = all();
       open.clear();
+      tokens.clear();
       return taken;
     },
   };

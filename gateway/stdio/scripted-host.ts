@@ -56,7 +56,7 @@ export async function startTestHost(
     port: 0,
     path: '/mcp',
     program: { command: process.execPath, args: [SCRIPTED_SERVER, behaviour], env, grace },
-    limits: { children: 4, idle: 60_000, startLimit: 20_000, memory: 1024 ** 3, ...limits },
+    limits: { children: 8, idle: 60_000, startLimit: 20_000, memory: 1024 ** 3, ...limits },
     identityHeader: 'X-Verbatim-Identity',
     log,
     ...rest,

@@ -8,7 +8,7 @@ import type { Era } from '../mcp/eras.ts';
 import type { ClientMessage } from '../mcp/message.ts';
 import { ownMember } from '../mcp/methods.ts';
 import { type Child, type ChildEvents, type Program, startChild } from './child.ts';
-import { cancelledLine, namesOf, renumber, renumberCancelled } from './client-message.ts';
+import { cancelledLine, type Names, renumber, renumberCancelled } from './client-message.ts';
 import type { ClientStream } from './client-stream.ts';
 import { errorLine, StdioFailure } from './failure.ts';
 import { toLine } from './lines.ts';
@@ -36,8 +36,16 @@ export interface SessionDeps {
 
 export interface Session {
   readonly child: Child;
-  /** A request; the stream for its answer is made when it is on its way. Throws `child_busy`, `id_in_use`. */
-  request(message: ClientMessage, body: Buffer, stream: () => ClientStream): void;
+  /**
+   * Since when it has had nothing to do, in milliseconds that only grow; `undefined` while a request is open, before
+   * it was first used and from its end on. A request whose client is gone is open: its work may have effects.
+   */
+  idleSince(): number | undefined;
+  /**
+   * A request, with what `namesOf` found in its body; the stream for its answer is made when it is on its way. Throws
+   * `child_busy`, `id_in_use`.
+   */
+  request(message: ClientMessage, names: Names, body: Buffer, stream: () => ClientStream): void;
   /** A notification or response. Throws `child_busy`. */
   tell(message: ClientMessage, body: Buffer): void;
   /** The stream of what belongs to no request. Throws `stream_taken`. */
@@ -50,9 +58,11 @@ export function createSession(deps: SessionDeps): Session {
   const open = createOpenRequests();
   const rest = createServerStream();
   const streams = new Set<ClientStream>();
+  let used = false;
   let asked = false;
   let ended = false;
   let unreadable = 0;
+  let touched = 0;
   let starting: NodeJS.Timeout | undefined;
   let idling: NodeJS.Timeout | undefined;
 
@@ -63,13 +73,15 @@ export function createSession(deps: SessionDeps): Session {
   function touch(): void {
     clearTimeout(idling);
     if (ended) return;
+    touched = performance.now();
     // Somebody who waits for an answer keeps it; a request whose client is gone does not.
     idling = setTimeout(() => (open.attached() > 0 ? touch() : end(new StdioFailure('idle'))), deps.idle);
   }
 
-  function request(message: ClientMessage, body: Buffer, makeStream: () => ClientStream): void {
+  function request(message: ClientMessage, names: Names, body: Buffer, makeStream: () => ClientStream): void {
     const serial = era === 'modern' ? open.nextSerial() : undefined;
-    const one: OpenRequest = { message, names: namesOf(body), serial, stream: undefined };
+    const one: OpenRequest = { message, names, serial, stream: undefined };
+    used = true;
     open.add(one);
     if (!child.write(toLine(serial === undefined ? body : renumber(body, serial)))) {
       open.remove(one);
@@ -103,6 +115,7 @@ export function createSession(deps: SessionDeps): Session {
   }
 
   function tell(message: ClientMessage, body: Buffer): void {
+    used = true;
     touch();
     const cancelled = message.method === 'notifications/cancelled' ? cancelledBy(message) : undefined;
     if (message.method === 'notifications/cancelled' && era === 'modern' && cancelled?.serial === undefined) return;
@@ -227,7 +240,8 @@ export function createSession(deps: SessionDeps): Session {
     child.end(failure);
   }
 
-  const session: Session = { child, request, tell, listen, end };
+  const idleSince = (): number | undefined => (ended || !used || open.size() > 0 ? undefined : touched);
+  const session: Session = { child, idleSince, request, tell, listen, end };
   return session;
 }
 
