@@ -151,24 +151,6 @@ function headerOf(credential: CredentialConfig): string | undefined {
   return 'header' in credential ? credential.header.toLowerCase() : 'authorization';
 }
 
-/** An entry reads like access for its groups; who has a group that opens no session is refused all the same. */
-function checkGroups(
-  { groups, credentialByGroup }: { groups: string[]; credentialByGroup: readonly { groups: string[] }[] },
-  context: z.core.$RefinementCtx<unknown>,
-): void {
-  for (const [entry, { groups: named }] of credentialByGroup.entries()) {
-    for (const [index, one] of named.entries()) {
-      if (groups.includes(one)) continue;
-      context.addIssue({
-        code: 'custom',
-        message: "is not one of this connection's groups, so it adds no access",
-        path: ['credentialByGroup', entry, 'groups', index],
-        params: { fix: 'Add it to the groups of the connection, or take it out here.' },
-      });
-    }
-  }
-}
-
 const group = text(/^[^\p{Cc}]{1,512}$/u, 'is not the name of a group', 'Write it as the token does.');
 
 const connection = section({
@@ -204,9 +186,7 @@ const connection = section({
   ).default('on'),
   durability: oneOf('disk', 'bucket', 'memory').default('disk'),
   limits: limits.prefault({}),
-})
-  .superRefine(checkUpstreamHeaders)
-  .superRefine(checkGroups);
+}).superRefine(checkUpstreamHeaders);
 
 export const configSchema = section({
   listen: listener,

@@ -238,10 +238,6 @@ const INSIDE: readonly (readonly [Json, string[]])[] = [
     ['credential'],
   ],
   [
-    { credentialByGroup: [{ groups: ['analysts', 'others'], credential: { none: true } }] },
-    ['credentialByGroup.0.groups.1'],
-  ],
-  [
     {
       credentialByGroup: [{ groups: ['analysts'], credential: { googleAccessToken: { key: 'env:K', scopes: ['s'] } } }],
     },

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Config, ConnectionConfig } from './config.ts';
-import { type LoadedConfig, loadConfigFile } from './config-file.ts';
+import { type LoadedConfig, loadConfigFile, problemWords } from './config-file.ts';
 import type { Log } from './log.ts';
 import { NO_POLICY, NO_POLICY_DIGEST } from './policy/decide.ts';
 import { loggableReason } from './proxy/credential-error.ts';
@@ -125,9 +125,7 @@ export async function openConfigurations(deps: {
       const before = current.config;
       const loaded = loadConfigFile(deps.file);
       if (!loaded.ok) {
-        const problems = loaded.problems.map(
-          ({ line, column, key, problem, fix }) => `${line}:${column} ${key}: ${problem}. ${fix}`,
-        );
+        const problems = loaded.problems.map((one) => problemWords(deps.file, one));
         await refuse(JSON.stringify(problems), problems);
         return;
       }

@@ -1,4 +1,5 @@
 /** `verbatim gateway`: runs until SIGINT or SIGTERM, then stops in order; a second signal ends it at once. */
+import { problemWords } from '../config-file.ts';
 import { ConfigurationError, startGateway } from '../gateway.ts';
 import { CommandError } from './context.ts';
 import { escapeForTerminal } from './terminal.ts';
@@ -6,9 +7,7 @@ import { escapeForTerminal } from './terminal.ts';
 export async function runGateway(options: { config: string; json?: boolean }): Promise<void> {
   const gateway = await startGateway({ configFile: options.config }).catch((error: unknown) => {
     if (!(error instanceof ConfigurationError)) throw error;
-    const lines = error.problems.map(
-      ({ line, column, key, problem, fix }) => `${options.config}:${line}:${column} ${key}: ${problem}. Fix: ${fix}`,
-    );
+    const lines = error.problems.map((one) => problemWords(options.config, one));
     throw new CommandError(
       1,
       escapeForTerminal(['The gateway was not started.', ...lines].join('\n'), { keepNewlines: true }),

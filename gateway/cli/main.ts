@@ -38,9 +38,11 @@ async function failed(context: Context, error: unknown): Promise<number> {
 
 /** What an error and those behind it say, each once. */
 function causes(error: unknown): string[] {
+  if (!(error instanceof Error)) return [String(error)];
   const words: string[] = [];
-  for (let one = error; one !== undefined && words.length < 5; one = one instanceof Error ? one.cause : undefined) {
-    const text = one instanceof Error ? one.message : String(one);
+  // A cause that is no error is a library's raw material: an answer, a query with its state.
+  for (let one: unknown = error; one instanceof Error && words.length < 5; one = one.cause) {
+    const text = one.message;
     if (text !== '' && !words.some((said) => said.includes(text))) words.push(text);
   }
   return words;

@@ -10,6 +10,7 @@ import { recordHeaders } from './headers.ts';
 import { askedOf, readBody, readPost } from './read-request.ts';
 import type { InForce, Runtime } from './runtime.ts';
 import { METHODS, type Target } from './target.ts';
+import { reachReason } from './upstream.ts';
 
 type Headers = readonly (readonly [string, string])[];
 
@@ -118,8 +119,9 @@ function send(edge: ClientEdge, error: GatewayError, extra: Headers, asked: Aske
 export function logFailure({ runtime, session, tap, target }: Call, error: GatewayError): void {
   const facts = { event: 'exchange_failed', code: error.code, fate: error.fate, session: session.id };
   const err = error.code === 'internal' ? { err: error.cause } : {};
-  // Which reference or account failed: for the operator, in words that hold no secret.
-  const why = error.code === 'credential_unavailable' ? { reason: loggableReason(error) } : {};
+  // Which reference, account or address failed: for the operator, in words that hold no secret.
+  const reason = error.code === 'credential_unavailable' ? loggableReason(error) : reachReason(error);
+  const why = reason === undefined ? {} : { reason };
   runtime.log.warn(
     { ...facts, ...err, ...why, exchange: tap.exchange, connection: target.connection.name },
     error.message,

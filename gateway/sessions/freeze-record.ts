@@ -49,7 +49,9 @@ export async function liftFreeze(
 
 /** The freezes in force, oldest first: what a gateway that reads this store now refuses. */
 export async function listFreezes(stores: Pick<FreezeStores, 'state' | 'now'>): Promise<Freeze[]> {
-  const { on } = await createFreezes(stores).poll();
+  const { on, failure } = await createFreezes(stores).poll();
+  // A list that leaves one out would say that nothing else is frozen.
+  if (failure !== undefined) throw failure;
   return [...on].sort((one, other) => (one.id < other.id ? -1 : 1));
 }
 
