@@ -139,12 +139,18 @@ async function openSession(runtime: Runtime, inForce: InForce, target: Target, p
       event: { name: 'configuration', configuration: inForce.digest, policy: inForce.policyDigest },
     });
   }
-  // A renewed token may say other groups: what its calls may do follows their own token, and the recording says so.
-  const [said, before] = [principal, session.principal].map(recordedPrincipal);
-  session.principal = principal;
-  if (!isDeepStrictEqual(said, before) && said !== undefined)
-    session.strand.append({ type: 'event', event: { name: 'principal', principal: said } });
+  // The token check keeps a token's principal: another object is another token.
+  if (principal !== session.principal) notePrincipal(session, principal);
   return session;
+}
+
+/** A renewed token may say other groups: what its calls may do follows their own token, and the recording says so. */
+function notePrincipal(session: Session, principal: Principal): void {
+  const said = recordedPrincipal(principal);
+  const before = recordedPrincipal(session.principal);
+  session.principal = principal;
+  if (isDeepStrictEqual(said, before)) return;
+  session.strand.append({ type: 'event', event: { name: 'principal', principal: said } });
 }
 
 type Reading = Omit<Call, 'body' | 'read' | 'messages' | 'mcpSession'>;
