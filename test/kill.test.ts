@@ -134,7 +134,8 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
     await rm(folder, { recursive: true, force: true });
   });
 
-  for (let round = 0; round < KILLS; round++) {
+  // A busy machine gets fewer calls through in the same time: it is given more rounds.
+  for (let round = 0; round < KILLS || (!isEnough(tally(clients.ledger)) && round < 3 * KILLS); round++) {
     const afterOrderlyStop = round === KILLS / 2;
     if (afterOrderlyStop) await runAndStop();
     await runUntilKilled(afterOrderlyStop);
@@ -158,11 +159,21 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
   t.diagnostic(said.at(-1) ?? '');
   noteKeys(join(folder, 'disk', 'keys'));
   assertNoSecrets([{ name: 'the log', bytes: Buffer.from(logs.flat().join('\n')) }, ...placesIn('the folder', folder)]);
-  assert.ok(
-    counts.acknowledged > 100 && counts.not_forwarded > 5 && counts.outcome_withheld > 5,
-    'Too few calls came through to prove anything.',
-  );
+  assert.ok(isEnough(counts), 'Too few calls came through to prove anything.');
 });
+
+type Tally = Record<'acknowledged' | 'not_forwarded' | 'outcome_withheld', number>;
+
+function isEnough({ acknowledged, not_forwarded, outcome_withheld }: Tally): boolean {
+  return acknowledged > 100 && not_forwarded > 5 && outcome_withheld > 5;
+}
+
+/** What the clients were told, before it is held against the recording. */
+function tally(ledger: readonly Outcome[]): Tally {
+  const counts: Tally = { acknowledged: 0, not_forwarded: 0, outcome_withheld: 0 };
+  for (const { state, received } of ledger) if (state === 'whole') counts[fateIn(received) ?? 'acknowledged']++;
+  return counts;
+}
 
 interface Recorded {
   /** Exchanges by the text of their request's body; one that is there twice is here twice. */
