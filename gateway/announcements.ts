@@ -1,7 +1,7 @@
 /** What the gateway says of itself: in its log, in the system strand and as audit objects. */
 import { join } from 'node:path';
-import { uuidv7 } from 'uuidv7';
-import { type Clock, dayOf, isoMicros } from './clock.ts';
+import { auditObject } from './audit.ts';
+import { type Clock, isoMicros } from './clock.ts';
 import type { Config } from './config.ts';
 import type { Disk } from './disk.ts';
 import { readIfThere, writeDurably } from './durable-file.ts';
@@ -17,10 +17,11 @@ import type { Store } from './store/store.ts';
 export async function noteLedgerOpened(disk: Disk, audit: Store, verifierKey: string, clock: Clock): Promise<void> {
   const noted = join(disk.path, 'ledger-opened');
   if ((await readIfThere(noted)) !== undefined) return;
-  const at = isoMicros(clock.micros());
-  const object = { v: 1, at, kind: 'ledger.opened', actor: 'gateway', ledger: disk.ledger, details: { verifierKey } };
-  await audit.create(`audit/dt=${dayOf(clock.micros())}/${uuidv7()}.json`, Buffer.from(`${JSON.stringify(object)}\n`));
-  await writeDurably(noted, [Buffer.from(`${at}\n`)]);
+  const micros = clock.micros();
+  const facts = { kind: 'ledger.opened', actor: 'gateway', ledger: disk.ledger, details: { verifierKey } };
+  const { name, bytes } = auditObject(micros, facts);
+  await audit.create(name, bytes);
+  await writeDurably(noted, [Buffer.from(`${isoMicros(micros)}\n`)]);
 }
 
 export function sealerEvents(log: Log, metrics: () => Metrics | undefined): SealerEvents {

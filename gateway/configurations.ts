@@ -102,9 +102,14 @@ export async function openConfigurations(deps: {
     return held;
   }
 
+  /** The upstreams of the configuration in force, and of those with calls under way. */
+  function upstreamsInUse(): Set<Upstream> {
+    return new Set([current, ...busy.keys()].flatMap(({ upstreams }) => [...upstreams.values()]));
+  }
+
   /** Closes those of its upstreams that no configuration uses any more. */
   function closeUnused(old: InForce): void {
-    const used = new Set([current, ...busy.keys()].flatMap(({ upstreams }) => [...upstreams.values()]));
+    const used = upstreamsInUse();
     for (const upstream of old.upstreams.values()) if (!used.has(upstream)) void upstream.close();
   }
 
@@ -160,8 +165,7 @@ export async function openConfigurations(deps: {
       await warnOfUnreadable(next.config);
     },
     async close() {
-      const open = new Set([current, ...busy.keys()].flatMap(({ upstreams }) => [...upstreams.values()]));
-      await Promise.all([...open].map((upstream) => upstream.close()));
+      await Promise.all([...upstreamsInUse()].map((upstream) => upstream.close()));
     },
   };
 }

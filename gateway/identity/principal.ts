@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hashOfParts } from '../hash-of-parts.ts';
 
 /** Who calls, as a checked token says it. */
 export interface Principal {
@@ -15,18 +15,7 @@ export interface Principal {
   readonly clientId?: string;
 }
 
-/**
- * The name of the session that a directly presented token opens (DESIGN.md, Words: session).
- *
- * Each part is preceded by its length in bytes, so that no two different quadruples hash the same bytes.
- */
+/** The name of the session that a directly presented token opens (DESIGN.md, Words: session). */
 export function sessionKeyOf(issuer: string, subject: string, connection: string, sessionClaim: string): string {
-  const hash = createHash('sha256');
-  for (const part of [issuer, subject, connection, sessionClaim]) {
-    const bytes = Buffer.from(part, 'utf8');
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(bytes.length);
-    hash.update(length).update(bytes);
-  }
-  return hash.digest('hex');
+  return hashOfParts([issuer, subject, connection, sessionClaim]);
 }

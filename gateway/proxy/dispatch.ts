@@ -104,10 +104,7 @@ async function noteCredential({ session }: Call, { version }: UsedCredential): P
 /** Gives the place back when the upstream's part is over, however it ends. */
 function leaving(handler: Dispatcher.DispatchHandler, leave: () => void): Dispatcher.DispatchHandler {
   return {
-    onRequestStart: (controller, context) => handler.onRequestStart?.(controller, context),
-    onResponseStart: (controller, status, headers, message) =>
-      handler.onResponseStart?.(controller, status, headers, message),
-    onResponseData: (controller, chunk) => handler.onResponseData?.(controller, chunk),
+    ...handler,
     onResponseEnd(controller, trailers) {
       leave();
       handler.onResponseEnd?.(controller, trailers);
@@ -123,7 +120,7 @@ function leaving(handler: Dispatcher.DispatchHandler, leave: () => void): Dispat
 function renewing(relay: Relay, again: () => Promise<void>): Dispatcher.DispatchHandler {
   let refused = false;
   return {
-    onRequestStart: (controller, context) => relay.onRequestStart?.(controller, context),
+    ...relay,
     onResponseStart(controller, status, headers, message) {
       if (status !== 401) return relay.onResponseStart?.(controller, status, headers, message);
       refused = true;

@@ -62,6 +62,9 @@ export interface Call {
   readonly mcpSession: string | undefined;
 }
 
+/** One for all calls: an error of its own for each would cost a stack trace, and nobody reads it. */
+const OVER = new Error('The exchange is over.');
+
 export async function handleCall(
   runtime: Runtime,
   target: Target,
@@ -231,6 +234,7 @@ async function forward(call: Call, place: Place): Promise<void> {
   const upstream = call.inForce.upstreams.get(target.connection.name);
   const ended = Promise.withResolvers<void>();
   const over = new AbortController();
+  const listsTasks = read.messages.some(({ method }) => method === 'tasks/list');
   const reflection = createReflectionGuard();
   const relay = createRelay({
     tap,
@@ -242,8 +246,8 @@ async function forward(call: Call, place: Place): Promise<void> {
     eventBytes: target.connection.limits.eventBytes,
     firstByte: target.connection.limits.firstByte,
     idleStream: target.connection.limits.idleStream,
-    listsTasks: listsTasks(read),
-    screen: screenFor(call, over.signal),
+    listsTasks,
+    screen: screenFor(call, listsTasks, over.signal),
     requestBytes: call.body.length,
     own: (error) =>
       error === undefined ? target.cors : [...target.cors, ...challengeFor(error, call.inForce, target)],
@@ -255,7 +259,7 @@ async function forward(call: Call, place: Place): Promise<void> {
         session.awaited.add(mcpSession ?? call.mcpSession, message.id);
     },
     onEnd({ result, error }) {
-      over.abort(new Error('The exchange is over.'));
+      over.abort(OVER);
       if (error?.fate === 'not_forwarded') awaitAgain(session, read, call.mcpSession);
       runtime.metrics.outcome(target.connection.name, result);
       if (error !== undefined) logFailure(call, error);
@@ -274,11 +278,11 @@ async function forward(call: Call, place: Place): Promise<void> {
   await ended.promise;
 }
 
-function listsTasks(read: ReadRequest): boolean {
-  return read.messages.some(({ method }) => method === 'tasks/list');
-}
-
-function screenFor({ runtime, session, target, tap, read, mcpSession }: Call, over: AbortSignal): Screen {
+function screenFor(
+  { runtime, session, target, tap, mcpSession }: Call,
+  listsTasks: boolean,
+  over: AbortSignal,
+): Screen {
   const { connection } = target;
   const prefix = connection.host === undefined ? `/${connection.name}` : '';
   return createScreen({
@@ -286,7 +290,7 @@ function screenFor({ runtime, session, target, tap, read, mcpSession }: Call, ov
     connection,
     mcpSession,
     isSse: target.transport === 'sse',
-    listsTasks: listsTasks(read),
+    listsTasks,
     isOver: () => over.aborted,
     handles: runtime.handles,
     eventIds: runtime.eventIds,

@@ -3,7 +3,7 @@
  * unrecorded. Where the second step fails, the record says more than happened, and the operator is told to look.
  */
 import { uuidv7 } from 'uuidv7';
-import { dayOf, isoMicros } from '../clock.ts';
+import { auditObject } from '../audit.ts';
 import type { Store } from '../store/store.ts';
 import { type Freeze, freezeFacts, freezeName, liftedName, writeFreeze } from './freeze.ts';
 import { createFreezes, isNoStore, listFreezeIds } from './freezes.ts';
@@ -74,9 +74,8 @@ export async function noteByOperator(
   reason: string,
   details: Record<string, unknown>,
 ): Promise<void> {
-  const micros = now() * 1000;
-  const object = { v: 1, at: isoMicros(micros), kind, actor, reason, details };
-  await once(audit, `audit/dt=${dayOf(micros)}/${uuidv7()}.json`, Buffer.from(`${JSON.stringify(object)}\n`));
+  const { name, bytes } = auditObject(now() * 1000, { kind, actor, reason, details });
+  await once(audit, name, bytes);
 }
 
 /** The name is new: if it is there, it is somebody else's, and these bytes are not stored. */

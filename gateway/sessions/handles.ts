@@ -4,7 +4,7 @@
  *
  * One create-if-absent state object each, so that every replica knows it and no two sessions hold the same.
  */
-import { createHash } from 'node:crypto';
+import { hashOfParts } from '../hash-of-parts.ts';
 import type { Handle, Named } from '../mcp/handles.ts';
 import type { Store } from '../store/store.ts';
 
@@ -66,12 +66,6 @@ export function createHandles(deps: { state: Store; now: () => number }): Handle
  * wants back, the same words for everybody if it likes: each session that was given it may send it.
  */
 function nameOf(session: Holder, { kind, value }: Handle): string {
-  const hash = createHash('sha256');
-  for (const part of [session.connection, kind, value, ...(kind === 'requestState' ? [session.id] : [])]) {
-    const bytes = Buffer.from(part);
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(bytes.length);
-    hash.update(length).update(bytes);
-  }
-  return `handles/${hash.digest('hex')}.json`;
+  const parts = [session.connection, kind, value, ...(kind === 'requestState' ? [session.id] : [])];
+  return `handles/${hashOfParts(parts)}.json`;
 }

@@ -4,7 +4,8 @@
  */
 import { createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
 import { uuidv7 } from 'uuidv7';
-import { type Clock, dayOf, isoMicros } from '../clock.ts';
+import { auditObject } from '../audit.ts';
+import { type Clock, isoMicros } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
 import type { Principal } from '../identity/principal.ts';
 import type { SessionStart } from '../recording/frame.ts';
@@ -146,10 +147,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
 
   /** An audit object; created before the fact that it names takes effect. */
   async function note(kind: string, session: string, actor: string, details: Record<string, unknown>, reason?: string) {
-    const at = isoMicros(clock.micros());
-    const object = {
-      v: 1,
-      at,
+    const facts = {
       kind,
       actor,
       session,
@@ -157,10 +155,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
       ...(reason === undefined ? {} : { reason }),
       details,
     };
-    await audit.create(
-      `audit/dt=${dayOf(clock.micros())}/${uuidv7()}.json`,
-      Buffer.from(`${JSON.stringify(object)}\n`),
-    );
+    const { name, bytes } = auditObject(clock.micros(), facts);
+    await audit.create(name, bytes);
   }
 
   async function end(id: string, strand: Strand, subject: string, reason: string): Promise<void> {
