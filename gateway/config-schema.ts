@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type CredentialConfig, credential, headerName, isGoogleApi, mayBeSet } from './config-credential.ts';
+import { login } from './config-login.ts';
 import {
   count,
   duration,
@@ -230,6 +231,7 @@ export const configSchema = section({
   sessions: section({ idle: duration().default(8 * HOUR), longest: duration().default(12 * HOUR) }).prefault({}),
   limits: limits.prefault({}),
   google: section({ iamCredentials: safeUrl.optional(), secretManager: safeUrl.optional() }).prefault({}),
-  issuers: z.record(z.string(), issuer),
+  login: login.optional(),
+  issuers: z.record(z.string(), issuer).default({}),
   connections: z.record(z.string(), connection),
 });

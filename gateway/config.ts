@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import type { CredentialConfig } from './config-credential.ts';
+import type { LoginConfig } from './config-login.ts';
 import { type ConfigProblem, nearest, problemsOf } from './config-problems.ts';
 import { configSchema } from './config-schema.ts';
 import { parseDuration } from './config-units.ts';
@@ -102,7 +103,9 @@ export interface Config {
   readonly limits: Limits;
   /** Addresses of Google's APIs, where they are not the public ones (Private Service Connect). */
   readonly google: { readonly iamCredentials?: string; readonly secretManager?: string };
-  /** Without prototype, so that no name from a URL finds what was not configured. */
+  /** The gateway's own authorization server: where people log in. */
+  readonly login?: LoginConfig;
+  /** Who signs tokens that are presented directly. Without prototype, so that no name from a URL finds what was not configured. */
   readonly issuers: Readonly<Record<string, IssuerConfig>>;
   /** Without prototype, like `issuers`. */
   readonly connections: Readonly<Record<string, ConnectionConfig>>;
@@ -175,6 +178,15 @@ function build(parsed: z.output<typeof configSchema>): Config {
     ...parsed,
     stores: { recordings, audit, state },
     limits,
+    ...(parsed.login === undefined
+      ? {}
+      : {
+          login: {
+            ...parsed.login,
+            providers: named(parsed.login.providers, (provider) => provider),
+            clients: named(parsed.login.clients, (client) => client),
+          },
+        }),
     issuers: named(parsed.issuers, (issuer, name) => ({ name, ...issuer })),
     connections: named(parsed.connections, (connection, name) => ({
       name,
@@ -211,7 +223,10 @@ function crossProblems(value: unknown): ConfigProblem[] {
   for (const name of issuers) {
     if (!/^[a-z][a-z0-9-]{0,62}$/.test(name)) add(['issuers', name], 'is not a name', NAME_FIX);
   }
-  if (isRecord(root.issuers) && issuers.length === 0) add(['issuers'], 'is empty', 'Name at least one issuer.');
+  if (issuers.length === 0 && root.login === undefined) {
+    const fix = 'Name at least one issuer, or let people log in at the gateway (`login`).';
+    add(['issuers'], root.issuers === undefined ? 'is missing' : 'is empty', fix);
+  }
 
   const hosts = new Set<unknown>(publicHost(root.publicUrl));
   for (const [name, raw] of connections) {
@@ -237,7 +252,7 @@ function crossProblems(value: unknown): ConfigProblem[] {
     }
     const known = issuers.length === 0 ? 'none' : issuers.join(', ');
     if (connection.issuer === undefined) {
-      if (issuers.length > 1)
+      if (issuers.length > 1 && root.login === undefined)
         add([...path, 'issuer'], 'is missing', `There are several issuers: name one of ${known}.`);
     } else if (!issuers.includes(String(connection.issuer))) {
       const near = nearest(String(connection.issuer), issuers);
