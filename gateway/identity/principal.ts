@@ -11,6 +11,8 @@ export interface Principal {
   readonly expires: number;
   /** The session that this token opens or belongs to: `sessionKeyOf`, 64 hex digits. */
   readonly sessionKey: string;
+  /** The session that the gateway's own authorization server opened; absent for a token that was presented directly. */
+  readonly grant?: { readonly session: string; readonly opened: number };
   /** The OAuth client, where the token names one. */
   readonly clientId?: string;
 }

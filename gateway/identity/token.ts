@@ -65,7 +65,7 @@ export function bearerOf(rawHeaders: readonly string[]): string | undefined {
   return match[1];
 }
 
-function refuse(detail: string): GatewayError {
+export function refuse(detail: string): GatewayError {
   return new GatewayError('unauthenticated', 'not_forwarded', detail);
 }
 
@@ -108,7 +108,7 @@ function mediaType(typ: unknown): string | undefined {
 }
 
 /** Stable words for jose's errors. What is not about the token is about the keys: never the caller's fault. */
-function refusalOf(error: unknown): GatewayError {
+export function refusalOf(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error;
   if (error instanceof errors.JWTExpired) return refuse('The token has expired.');
   if (error instanceof errors.JWTClaimValidationFailed) {

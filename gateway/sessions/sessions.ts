@@ -1,6 +1,6 @@
 /**
- * Sessions: one principal, one connection, from the first token until its end. In this version a session is opened by a
- * directly presented token: whoever creates the one state object of its key names the session, on any replica.
+ * Sessions: one principal, one connection, from the authorization or the first token until its end. A login at the
+ * gateway has named its session; for a directly presented token, whoever creates the one state object of its key does.
  */
 import { createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
 import { uuidv7 } from 'uuidv7';
@@ -60,6 +60,8 @@ export interface Sessions {
   /** Takes note of ends that another replica or an operator has written. */
   learn(found: readonly SessionEnd[]): void;
   count(): number;
+  /** Ids of the sessions that are open here and were opened by a login. */
+  granted(): readonly string[];
   /** Exchanges under way in all sessions of a principal on this replica. */
   busy(principal: Principal): number;
   /** Aborts exchanges under way: all of them, or those of some sessions. */
@@ -103,7 +105,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
     start: (expires: string) => Promise<SessionStart['start']>,
     terms: SessionTerms,
   ): Promise<Session> {
-    const { session: id, opened } = await claim(principal.sessionKey);
+    // A login has opened it already; a token that is presented directly opens it now.
+    const { session: id, opened } = principal.grant ?? (await claim(principal.sessionKey));
     if ((await ends.reasonOf(id)) !== undefined) throw new GatewayError('session_ended');
     const expires = Math.min(principal.expires * 1000, opened + terms.longest);
     const there = recorder.strand(id);
@@ -274,6 +277,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
       }
     },
     count: () => byKey.size,
+    granted: () => [...byKey.values()].flatMap(({ principal }) => principal.grant?.session ?? []),
     busy(principal) {
       let busy = 0;
       for (const { opened } of openingsOf(principal)) busy += opened?.exchanges.size ?? 0;

@@ -1,0 +1,278 @@
+/** `/connect`: a person's connections, what they have allowed, what is open, and how clients are told of it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { randomBytes } from 'node:crypto';
+import { clientPaths, type ConnectionConfig, resourceUrl } from '../../config.ts';
+import { LoginRefused } from '../broker/identity-provider.ts';
+import { connectPage } from '../pages/connect.ts';
+import type { PageConnection } from '../pages/connect-connection.ts';
+import { messagePage, onwardPage } from '../pages/message.ts';
+import { chooseProviderPage, signInPage } from '../pages/sign-in.ts';
+import type { Browsers, KnownPerson } from './browser.ts';
+import type { Consents, RememberedConsent } from './consents.ts';
+import type { LastErrors } from './last-errors.ts';
+import type { LoginFlow, Ticket } from './flow.ts';
+import type { Grants, ListedGrant } from './grants.ts';
+import { type Login, providerFor } from './login.ts';
+import { cookieOf, hostCookieName, isFromHere, readForm, redirect, sendPage, setCookie } from './web.ts';
+
+export interface ConnectVisit {
+  readonly login: Login;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly address: string;
+}
+
+/** A person's own account at an upstream: per connection, for the page. */
+export type AccountState = PageConnection['account'];
+
+export interface Accounts {
+  stateOf(login: Login, connection: ConnectionConfig, person: KnownPerson): Promise<AccountState>;
+  /** Where the browser goes to connect the account; it comes back to `then`. */
+  begin(login: Login, connection: ConnectionConfig, person: KnownPerson, then: string): Promise<string>;
+}
+
+export interface ConnectDeps {
+  readonly flow: LoginFlow;
+  readonly grants: Grants;
+  readonly consents: Consents;
+  readonly browsers: Browsers;
+  readonly errors: LastErrors;
+  readonly accounts: Accounts;
+  readonly now: () => number;
+  event(name: string, details: Record<string, unknown>): Promise<void>;
+}
+
+export interface Connect {
+  /** Any request below `/connect`. */
+  serve(visit: ConnectVisit): Promise<void>;
+  /** Back from the identity provider with a ticket for this browser. */
+  arrive(visit: ConnectVisit, ticket: string, content: Ticket): void;
+}
+
+const BINDING = 'verbatim-login';
+const MOST_FORM = 16 * 1024;
+const NOTICES: Readonly<Record<string, { kind: 'good' | 'bad'; words: string }>> = {
+  ended: { kind: 'good', words: 'The session has ended. Its client has to log in again.' },
+  forgotten: { kind: 'good', words: 'The client is forgotten. It asks for your consent the next time.' },
+  connected: { kind: 'good', words: 'Your account is connected.' },
+};
+
+export function createConnect(deps: ConnectDeps): Connect {
+  const { flow, grants, consents, browsers, errors, accounts, now } = deps;
+
+  function csrfFor(login: Login, binding: string): string {
+    return login.keyring.mac('csrf', binding);
+  }
+
+  /** What a form of this browser is bound to: the cookie of a login under way, made where there is none. */
+  function bindingOf({ login, request, response }: ConnectVisit): string {
+    const { publicUrl } = login.config;
+    const there = cookieOf(request, hostCookieName(publicUrl, BINDING));
+    if (there !== undefined && /^[A-Za-z0-9_-]{43}$/.test(there)) return there;
+    const value = randomBytes(32).toString('base64url');
+    setCookie(response, publicUrl, { name: BINDING, value, seconds: 86_400 });
+    return value;
+  }
+
+  function askWho(visit: ConnectVisit, more: { email?: string; problem?: string } = {}): void {
+    const { login, response, query } = visit;
+    const then = placeOf(query.get('then') ?? visit.path);
+    const form = {
+      action: `${login.config.publicUrl}/connect/login?then=${encodeURIComponent(then)}`,
+      csrf: csrfFor(login, bindingOf(visit)),
+      formOrigins: [],
+    };
+    const providers = [...login.providers.values()];
+    const [provider] = providers;
+    const page =
+      provider !== undefined && providers.length === 1
+        ? signInPage({ ...form, provider })
+        : chooseProviderPage({ ...form, providers, ...more });
+    sendPage(response, page);
+  }
+
+  async function signIn(visit: ConnectVisit, form: URLSearchParams): Promise<void> {
+    const { login, response, query } = visit;
+    const email = form.get('email') ?? undefined;
+    const provider = providerFor(login, email);
+    if (provider === undefined) {
+      const problem = 'Nobody of this domain logs in here. Write your work e-mail address.';
+      return askWho(visit, { ...(email === undefined ? {} : { email }), problem });
+    }
+    const purpose = { kind: 'browser' as const, binding: bindingOf(visit), then: placeOf(query.get('then')) };
+    const href = await flow.begin(login, purpose, provider.name, email);
+    sendPage(response, onwardPage({ href, title: provider.title }));
+  }
+
+  async function show(visit: ConnectVisit, person: KnownPerson): Promise<void> {
+    const { login, response, query } = visit;
+    const { publicUrl, connections } = login.config;
+    const [open, given] = await Promise.all([
+      grants.ofPerson(person.issuer, person.subject),
+      consents.of(person.account),
+    ]);
+    const mine = Object.values(connections).filter(({ groups }) => groups.some((one) => person.groups.includes(one)));
+    const page = connectPage({
+      person: {
+        provider: login.providers.get(person.provider)?.title ?? person.provider,
+        ...(person.name === undefined ? {} : { name: person.name }),
+        ...(person.email === undefined ? {} : { email: person.email }),
+      },
+      connections: await Promise.all(mine.map((one) => describe(login, one, person, open, given))),
+      action: `${publicUrl}/connect`,
+      signOutAction: `${publicUrl}/connect/sign-out`,
+      csrf: csrfFor(login, bindingOf(visit)),
+      formOrigins: [],
+      now: now(),
+      ...(NOTICES[query.get('done') ?? ''] === undefined ? {} : { notice: NOTICES[query.get('done') ?? ''] as never }),
+    });
+    sendPage(response, page);
+  }
+
+  async function describe(
+    login: Login,
+    connection: ConnectionConfig,
+    person: KnownPerson,
+    open: readonly ListedGrant[],
+    given: readonly RememberedConsent[],
+  ): Promise<PageConnection> {
+    const { name, title = name, recording } = connection;
+    const [path = '/mcp'] = clientPaths(connection);
+    const lastError = await errors.last(person.account, name);
+    return {
+      name,
+      title,
+      url: resourceUrl(login.config, name, path),
+      recording,
+      sessions: open
+        .filter((one) => one.connection === name)
+        .map(({ session, client, opened, expires }) => ({
+          id: session,
+          client: client.name ?? client.id,
+          since: opened,
+          until: expires,
+        })),
+      consents: given
+        .filter((one) => one.connection === name)
+        .map(({ id, client, redirectHost, until }) => ({
+          id,
+          client: client.name ?? client.id,
+          redirect: redirectHost,
+          until,
+        })),
+      ...(lastError === undefined ? {} : { lastError }),
+      account: await accounts.stateOf(login, connection, person),
+    };
+  }
+
+  async function act(visit: ConnectVisit, person: KnownPerson, form: URLSearchParams): Promise<void> {
+    const { login, response, address } = visit;
+    const { publicUrl } = login.config;
+    const [end, forget] = [form.get('end'), form.get('forget')];
+    const { issuer, subject } = person;
+    if (end !== null) {
+      const own = (await grants.ofPerson(issuer, subject)).some(({ session }) => session === end);
+      if (own) {
+        await deps.event('session.signed_out', { session: end, subject, issuer, address });
+        await grants.end(end, 'signed_out');
+      }
+      return redirect(response, `${publicUrl}/connect?done=ended`);
+    }
+    if (forget !== null) {
+      await consents.forget(person.account, forget);
+      return redirect(response, `${publicUrl}/connect?done=forgotten`);
+    }
+    const connection = login.config.connections[form.get('connection') ?? ''];
+    if (form.get('account') !== 'connect' || connection === undefined) return redirect(response, `${publicUrl}/connect`);
+    const href = await accounts.begin(login, connection, person, '/connect?done=connected');
+    sendPage(response, onwardPage({ href, title: connection.title ?? connection.name }));
+  }
+
+  async function post(visit: ConnectVisit): Promise<void> {
+    const { login, request, response, path } = visit;
+    const { publicUrl } = login.config;
+    const form = isFromHere(request, publicUrl) ? await readForm(request, MOST_FORM) : undefined;
+    const binding = cookieOf(request, hostCookieName(publicUrl, BINDING));
+    if (form === undefined || binding === undefined || !login.keyring.verifyMac('csrf', binding, form.get('csrf') ?? '')) {
+      const words = 'This form is too old, or was not made by this gateway.';
+      return sendPage(response, messagePage({ status: 400, title: 'Not done', words, action: again(publicUrl) }));
+    }
+    if (path === '/connect/login') return signIn(visit, form);
+    const person = await browsers.whoIs(login, request);
+    if (path === '/connect/sign-out') {
+      await browsers.forget(login, request, response);
+      const words = 'Sessions of your clients go on. End them on the page with your connections before you sign out.';
+      return sendPage(response, messagePage({ status: 200, title: 'You are signed out', words, action: again(publicUrl) }));
+    }
+    return person === undefined ? askWho(visit) : act(visit, person, form);
+  }
+
+  /** The ticket is worth something to the browser that began this login, and to no other. */
+  async function finish(visit: ConnectVisit): Promise<void> {
+    const { login, request, response, query } = visit;
+    const { publicUrl } = login.config;
+    const content = await flow.redeem(login, query.get('ticket') ?? '');
+    const binding = cookieOf(request, hostCookieName(publicUrl, BINDING));
+    if (content?.purpose.kind !== 'browser' || content.purpose.binding !== binding) {
+      throw new LoginRefused('login_over', 'This login took too long, was finished already, or was begun in another browser.');
+    }
+    const { outcome, purpose } = content;
+    if (outcome.kind === 'refused') {
+      await deps.event('login.refused', { reason: outcome.code, detail: outcome.words, address: visit.address });
+      const page = { status: 403, title: 'You are not logged in', words: outcome.words, action: again(publicUrl) };
+      return sendPage(response, messagePage(page));
+    }
+    const { identity, provider } = outcome;
+    const { issuer, subject, email, name, groups } = identity;
+    await browsers.remember(login, response, {
+      provider,
+      issuer,
+      subject,
+      groups,
+      ...(email === undefined ? {} : { email }),
+      ...(name === undefined ? {} : { name }),
+    });
+    await deps.event('login', { provider, issuer, subject, groups, address: visit.address });
+    redirect(response, `${publicUrl}${placeOf(purpose.then)}`);
+  }
+
+  async function route(visit: ConnectVisit): Promise<void> {
+    const { login, request, response, path } = visit;
+    if (request.method === 'POST') return post(visit);
+    if (path === '/connect/finish') return finish(visit);
+    if (path === '/connect' || /^\/connect\/[a-z][a-z0-9-]*$/.test(path)) {
+      const person = await browsers.whoIs(login, request);
+      return person === undefined ? askWho(visit) : show(visit, person);
+    }
+    redirect(response, `${login.config.publicUrl}/connect`);
+  }
+
+  return {
+    async serve(visit) {
+      try {
+        await route(visit);
+      } catch (error) {
+        if (!(error instanceof LoginRefused)) throw error;
+        const { publicUrl } = visit.login.config;
+        await deps.event('login.refused', { reason: error.code, address: visit.address });
+        const status = error.code === 'provider_unavailable' ? 503 : 400;
+        const page = { status, title: 'This login can not go on', words: error.message, action: again(publicUrl) };
+        sendPage(visit.response, messagePage(page));
+      }
+    },
+    arrive({ login, response }, ticket) {
+      redirect(response, `${login.config.publicUrl}/connect/finish?ticket=${ticket}`);
+    },
+  };
+}
+
+function again(publicUrl: string): { label: string; href: string } {
+  return { label: 'Your connections', href: `${publicUrl}/connect` };
+}
+
+/** Only places of these pages: an address from a query must lead nowhere else. */
+function placeOf(asked: string | null): string {
+  return asked !== null && /^\/connect(\/[a-z][a-z0-9-]*)?$/.test(asked) ? asked : '/connect';
+}

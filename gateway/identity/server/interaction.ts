@@ -1,0 +1,354 @@
+/**
+ * From a client's authorization request to its code: consent on the gateway's own page, the login at the identity
+ * provider, the grant. Consent comes before the provider is asked, for each client, way back and connection: without it
+ * any page could have a code made for a client of its own (MCP security best practices, confused deputy).
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { default as Provider } from 'oidc-provider';
+import { uuidv7 } from 'uuidv7';
+import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
+import type { BrokeredIdentity } from '../broker/identity-provider.ts';
+import { LoginRefused } from '../broker/identity-provider.ts';
+import type { ClientOrigin } from '../clients/clients.ts';
+import { redirectHostOf } from '../clients/redirects.ts';
+import { consentPage } from '../pages/consent.ts';
+import { messagePage, onwardPage } from '../pages/message.ts';
+import type { Browsers, Person } from './browser.ts';
+import type { Consent, Consents } from './consents.ts';
+import type { LoginFlow, LoginOutcome, LoginPurpose } from './flow.ts';
+import { accountIdOf, type GrantRecord, type Grants } from './grants.ts';
+import { issuerOf } from './issuer.ts';
+import { type Login, providerFor } from './login.ts';
+import { isFromHere, readForm, redirect, sendPage } from './web.ts';
+
+export interface InteractionDeps {
+  readonly flow: LoginFlow;
+  readonly grants: Grants;
+  readonly consents: Consents;
+  readonly browsers: Browsers;
+  readonly now: () => number;
+  /** Records an event of the system strand; resolves when it is durable. */
+  event(name: string, details: Record<string, unknown>): Promise<void>;
+  /**
+   * What has to happen on another site before a grant is given: its address, or undefined. `back` makes the
+   * address at which the browser goes on here.
+   */
+  before?(
+    login: Login,
+    connection: ConnectionConfig,
+    person: BrokeredIdentity,
+    back: () => Promise<string>,
+  ): Promise<string | undefined>;
+}
+
+export interface Visit {
+  readonly login: Login;
+  readonly connection: ConnectionConfig;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Of the client, for the record. */
+  readonly address: string;
+  readonly uid: string;
+  readonly query: URLSearchParams;
+}
+
+export interface Interactions {
+  /** GET: asks for consent, or goes on where that was given before. */
+  show(visit: Visit): Promise<void>;
+  /** POST: the person's answer. */
+  answer(visit: Visit): Promise<void>;
+  /** GET with a ticket: back from the identity provider. */
+  finish(visit: Visit): Promise<void>;
+}
+
+/** What an authorization request is about. */
+interface Asked extends Visit {
+  readonly server: Provider;
+  readonly client: { readonly id: string; readonly name: string };
+  readonly origin: ClientOrigin;
+  readonly redirectUri: string;
+}
+
+type Refused = LoginOutcome & { kind: 'refused' };
+
+/** Who vouches for a client's name. */
+const VERIFIED = {
+  builtIn: 'registered',
+  registered: 'registered',
+  document: 'document',
+  dynamic: 'self-registered',
+} as const satisfies Record<ClientOrigin, string>;
+const MOST_FORM = 16 * 1024;
+/** Where nobody can be asked about a person again, a session is short. Milliseconds. */
+const LONGEST_UNCHECKED = 4 * 3_600_000;
+
+export function createInteractions(deps: InteractionDeps): Interactions {
+  const { flow, grants, consents, browsers, now } = deps;
+
+  /** Throws `SessionNotFound` of oidc-provider where this browser did not begin this login. */
+  async function open(visit: Visit): Promise<Asked> {
+    const server = await visit.login.serverOf(visit.connection.name);
+    const details = await server.interactionDetails(visit.request, visit.response);
+    if (details.uid !== visit.uid) throw over();
+    const id = String(details.params.client_id);
+    const found = await visit.login.clients.find(id);
+    if (found === undefined) throw over();
+    const { origin, metadata } = found;
+    const client = { id, name: metadata.client_name ?? 'A program without a name' };
+    return { ...visit, server, client, origin, redirectUri: String(details.params.redirect_uri) };
+  }
+
+  function consentOf({ client, redirectUri, connection }: Asked): Consent {
+    return { client, redirectHost: redirectHostOf(redirectUri), connection: connection.name };
+  }
+
+  async function toProvider(asked: Asked, provider: string, hint?: string, remembered?: string): Promise<void> {
+    const { login, connection, uid, response } = asked;
+    const purpose: LoginPurpose = {
+      kind: 'client',
+      connection: connection.name,
+      uid,
+      ...(remembered === undefined ? {} : { remembered }),
+    };
+    const href = await flow.begin(login, purpose, provider, hint);
+    sendPage(response, onwardPage({ href, title: login.providers.get(provider)?.title ?? provider }));
+  }
+
+  function ask(asked: Asked, more: { ticket?: string; email?: string; problem?: string } = {}): void {
+    const { login, connection, client, origin, redirectUri, response } = asked;
+    const { ticket, ...question } = more;
+    const page = consentPage({
+      client: {
+        ...client,
+        verified: VERIFIED[origin],
+        ...(origin === 'document' ? { host: new URL(client.id).host } : {}),
+      },
+      redirect: redirectUri,
+      connection: {
+        name: connection.name,
+        title: connection.title ?? connection.name,
+        host: new URL(issuerOf(login.config, connection.name)).host,
+        recording: connection.recording,
+      },
+      lasts: login.config.sessions,
+      // Who is known already need not say again who they are.
+      providers: [...login.providers.values()].slice(0, ticket === undefined ? undefined : 1),
+      action: `${addressOf(asked)}${ticket === undefined ? '' : `?ticket=${ticket}`}`,
+      csrf: login.keyring.mac('csrf', asked.uid),
+      formOrigins: [redirectUri],
+      ...question,
+    });
+    sendPage(response, page);
+  }
+
+  /** The person of this browser, where they have allowed exactly this before. */
+  async function rememberedPerson(asked: Asked): Promise<(Person & { account: string }) | undefined> {
+    const person = await browsers.whoIs(asked.login, asked.request);
+    if (person === undefined) return undefined;
+    return (await consents.isRemembered(person.account, consentOf(asked))) ? person : undefined;
+  }
+
+  /** Whether a directory answers for the person, though the provider gave no refresh token. */
+  async function isKnownWithout(login: Login, provider: string, identity: BrokeredIdentity): Promise<boolean> {
+    const { subject, email } = identity;
+    const who = { subject, ...(email === undefined ? {} : { email }) };
+    return (await login.providers.get(provider)?.protocol.recheck?.(who)) !== undefined;
+  }
+
+  async function grant(asked: Asked, provider: string, identity: BrokeredIdentity): Promise<GrantRecord> {
+    const { login, connection, client } = asked;
+    const opened = now();
+    const session = uuidv7();
+    const { issuer, subject, email, name, groups, refreshToken } = identity;
+    const canBeAsked = refreshToken !== undefined || (await isKnownWithout(login, provider, identity));
+    const { longest } = login.config.sessions;
+    const record: GrantRecord = {
+      session,
+      connection: connection.name,
+      client,
+      provider,
+      kind: 'human',
+      issuer,
+      subject,
+      ...(email === undefined ? {} : { email }),
+      ...(name === undefined ? {} : { name }),
+      groups,
+      opened,
+      expires: opened + (canBeAsked ? longest : Math.min(longest, LONGEST_UNCHECKED)),
+      resources: clientPaths(connection).map((path) => resourceUrl(login.config, connection.name, path)),
+      ...(refreshToken === undefined
+        ? {}
+        : { recheck: login.keyring.seal('idp-refresh-token', refreshToken, session) }),
+    };
+    await grants.open(record);
+    await deps.event('login', {
+      session,
+      connection: connection.name,
+      provider,
+      issuer,
+      subject,
+      ...(email === undefined ? {} : { email }),
+      groups,
+      client: client.id,
+      redirect: redirectHostOf(asked.redirectUri),
+      address: asked.address,
+    });
+    return record;
+  }
+
+  /** The person reads why; what the client is told goes out with their click on the way back to it. */
+  async function explain(asked: Asked, outcome: Refused): Promise<void> {
+    const { connection, client, address, login, uid, response } = asked;
+    const { code, words } = outcome;
+    const facts = { connection: connection.name, client: client.id, address };
+    await deps.event('login.refused', { ...facts, reason: code, detail: words });
+    const ticket = await flow.issue(login, { purpose: { kind: 'client', connection: connection.name, uid }, outcome });
+    const href = `${addressOf(asked)}/finish?ticket=${ticket}&told=1`;
+    const action = { label: `Back to ${client.name}`, href };
+    const status = code === 'provider_unavailable' ? 503 : 403;
+    sendPage(response, messagePage({ status, title: 'You are not logged in', words, action }));
+  }
+
+  /** RFC 6749, section 4.1.2.1. */
+  async function refuse({ server, request, response }: Asked, { code, words }: Refused): Promise<void> {
+    const error = code === 'provider_unavailable' ? 'temporarily_unavailable' : 'access_denied';
+    const result = { error, error_description: asciiWords(words) };
+    await server.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
+  }
+
+  /** Who logged in is known, and consent was given: the grant, and back to the client. */
+  async function complete(asked: Asked, outcome: LoginOutcome & { kind: 'identity' }): Promise<void> {
+    const { login, connection, request, response } = asked;
+    const { provider, identity } = outcome;
+    if (!identity.groups.some((group) => connection.groups.includes(group))) {
+      const words = `None of your groups may open a session on ${connection.title ?? connection.name}. Ask its owner for access.`;
+      return explain(asked, { kind: 'refused', code: 'not_in_group', words });
+    }
+    const record = await grant(asked, provider, identity);
+    await consents.remember(accountIdOf(record), consentOf(asked));
+    const { issuer, subject, email, name, groups } = identity;
+    const known = await browsers.whoIs(login, request);
+    if (known?.account !== accountIdOf(record)) {
+      await browsers.remember(login, response, {
+        provider,
+        issuer,
+        subject,
+        ...(email === undefined ? {} : { email }),
+        ...(name === undefined ? {} : { name }),
+        groups,
+      });
+    }
+    const result = {
+      login: { accountId: accountIdOf(record), remember: false },
+      consent: { grantId: record.session },
+    };
+    await asked.server.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
+  }
+
+  async function withTicket(asked: Asked, ticket: string): Promise<void> {
+    const content = await flow.redeem(asked.login, ticket);
+    const { uid, connection, login } = asked;
+    // The ticket is another login's: begun in another browser, or for another client.
+    if (
+      content?.purpose.kind !== 'client' ||
+      content.purpose.uid !== uid ||
+      content.purpose.connection !== connection.name
+    ) {
+      throw over();
+    }
+    const { outcome, purpose } = content;
+    if (outcome.kind === 'refused') return asked.query.has('told') ? refuse(asked, outcome) : explain(asked, outcome);
+    const { remembered, ...rest } = purpose;
+    if (remembered !== undefined && remembered !== accountIdOf(outcome.identity)) {
+      // Somebody else has logged in than the one whose consent let the page be skipped.
+      const again = await flow.issue(login, { purpose: { ...rest }, outcome });
+      const { email } = outcome.identity;
+      return ask(asked, { ticket: again, ...(email === undefined ? {} : { email }) });
+    }
+    const back = async (): Promise<string> =>
+      `${addressOf(asked)}/finish?ticket=${await flow.issue(login, { purpose: rest, outcome })}`;
+    const first = await deps.before?.(login, connection, outcome.identity, back);
+    if (first !== undefined)
+      return sendPage(asked.response, onwardPage({ href: first, title: connection.title ?? connection.name }));
+    return complete(asked, outcome);
+  }
+
+  async function answered(asked: Asked, form: URLSearchParams): Promise<void> {
+    const { login, uid, query } = asked;
+    if (!login.keyring.verifyMac('csrf', uid, form.get('csrf') ?? '')) throw over();
+    if (form.get('action') === 'cancel') {
+      return refuse(asked, { kind: 'refused', code: 'cancelled', words: 'The person cancelled the login.' });
+    }
+    const ticket = query.get('ticket');
+    if (ticket !== null) return withTicket(asked, ticket);
+    const email = form.get('email') ?? undefined;
+    const provider = providerFor(login, email);
+    if (provider === undefined) {
+      const problem = 'Nobody of this domain logs in here. Write your work e-mail address.';
+      return ask(asked, { ...(email === undefined ? {} : { email }), problem });
+    }
+    return toProvider(asked, provider.name, email);
+  }
+
+  /** What a person can do nothing about but begin again is a page; nothing of it reaches the client. */
+  async function guarded(visit: Visit, step: (asked: Asked) => Promise<void>): Promise<void> {
+    try {
+      await step(await open(visit));
+    } catch (error) {
+      const words = wordsFor(error);
+      if (words === undefined) throw error;
+      await deps.event('login.refused', {
+        connection: visit.connection.name,
+        reason: words.code,
+        address: visit.address,
+      });
+      sendPage(visit.response, messagePage(words));
+    }
+  }
+
+  return {
+    show: (visit) =>
+      guarded(visit, async (asked) => {
+        const person = await rememberedPerson(asked);
+        if (person === undefined) return ask(asked);
+        return toProvider(asked, person.provider, person.email, person.account);
+      }),
+    answer: (visit) =>
+      guarded(visit, async (asked) => {
+        const { origin } = new URL(issuerOf(visit.login.config, visit.connection.name));
+        const form = isFromHere(visit.request, origin) ? await readForm(visit.request, MOST_FORM) : undefined;
+        if (form === undefined) throw over();
+        return answered(asked, form);
+      }),
+    finish: (visit) => guarded(visit, (asked) => withTicket(asked, visit.query.get('ticket') ?? '')),
+  };
+}
+
+/** Of this login at its own issuer. */
+function addressOf({ login, connection, uid }: Visit): string {
+  return `${issuerOf(login.config, connection.name)}/oauth/interaction/${uid}`;
+}
+
+function over(): LoginRefused {
+  return new LoginRefused('login_over', 'It took too long, was finished already, or was begun in another browser.');
+}
+
+/** The words for a login that ends here; undefined for what nobody has foreseen. */
+function wordsFor(error: unknown) {
+  const hint = 'Start it again from the program that opened this page.';
+  if (error instanceof LoginRefused) {
+    const status = error.code === 'provider_unavailable' ? 503 : 400;
+    return { code: error.code, status, title: 'This login can not go on', words: error.message, hint };
+  }
+  // oidc-provider's: this browser has no such login, or no longer.
+  if (error instanceof Error && error.name === 'SessionNotFound') {
+    const { message: words } = over();
+    return { code: 'login_over', status: 400, title: 'This login can not go on', words, hint };
+  }
+  return undefined;
+}
+
+/** RFC 6749 allows no other characters in `error_description`. */
+function asciiWords(words: string): string {
+  return words.replaceAll(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, "'").slice(0, 300);
+}

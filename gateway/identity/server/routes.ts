@@ -1,0 +1,204 @@
+/**
+ * The HTTP surface of the authorization server: each connection's issuer, the way back from identity providers, and the
+ * pages of a person. What of it is asked by strangers is counted by address; what costs a fetch or a signature comes
+ * behind that.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { default as Provider } from 'oidc-provider';
+import type { ConnectionConfig } from '../../config.ts';
+import type { LoginAnswer } from '../broker/identity-provider.ts';
+import { LoginRefused } from '../broker/identity-provider.ts';
+import type { Rate } from '../clients/rate.ts';
+import { readRegistration, registrationAnswer, sealClientId } from '../clients/registration.ts';
+import { messagePage } from '../pages/message.ts';
+import { type LoginAddress, loginAddressOf } from './address.ts';
+import type { Connect } from './connect.ts';
+import type { LoginFlow } from './flow.ts';
+import type { Interactions } from './interaction.ts';
+import { issuerOf } from './issuer.ts';
+import type { Login } from './login.ts';
+import { readBytes, readForm, redirect, sendPage } from './web.ts';
+
+export interface LoginRoutes {
+  /** Whether the request is one of these; if so it is answered. Rejects where that failed in a way nobody foresaw. */
+  serve(request: IncomingMessage, response: ServerResponse): Promise<boolean>;
+}
+
+export interface LoginRoutesDeps {
+  login(): Login | undefined;
+  readonly flow: LoginFlow;
+  readonly interactions: Interactions;
+  readonly connect: Connect;
+  readonly rates: { readonly registration: Rate; readonly authorize: Rate; readonly token: Rate };
+  readonly now: () => number;
+  addressOf(request: IncomingMessage): string;
+  refused(facts: { address: string; reason: string; connection?: string; detail?: string }): void;
+  event(name: string, details: Record<string, unknown>): Promise<void>;
+  /** Further addresses of the gateway's: whether it is one of them. */
+  more?(visit: GatewayVisit): Promise<boolean>;
+}
+
+interface Visit {
+  readonly login: Login;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly query: URLSearchParams;
+  /** Of the client. */
+  readonly address: string;
+}
+export type GatewayVisit = Visit & { readonly path: string };
+type IssuerVisit = Visit & { readonly connection: ConnectionConfig; readonly prefix: string; readonly path: string };
+
+const MOST_REGISTRATION = 16 * 1024;
+/** A SAML response stands in a form. */
+const MOST_ANSWER = 384 * 1024;
+const INTERACTION = /^\/oauth\/interaction\/([A-Za-z0-9_-]{10,64})(\/finish)?$/;
+const OF_PROVIDER = /^(\/\.well-known\/|\/oauth\/(authorize|token|jwks|revoke)(\/|$))/;
+
+export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
+  const { flow, interactions, connect, rates } = deps;
+
+  async function serveIssuer(visit: IssuerVisit): Promise<boolean> {
+    const { path, request, response, connection, address } = visit;
+    const [, uid, finish] = INTERACTION.exec(path) ?? [];
+    if (uid !== undefined) {
+      const step = { ...visit, uid };
+      if (request.method === 'POST' && finish === undefined) await interactions.answer(step);
+      else if (request.method === 'GET') await (finish === undefined ? interactions.show(step) : interactions.finish(step));
+      else return false;
+      return true;
+    }
+    if (path === '/oauth/register') return register(visit);
+    if (!OF_PROVIDER.test(path)) return false;
+    const rate = path === '/oauth/token' || path === '/oauth/revoke' ? rates.token : rates.authorize;
+    if (path.startsWith('/oauth/') && path !== '/oauth/jwks' && !rate.take(address)) {
+      deps.refused({ address, reason: 'too_many_logins', connection: connection.name });
+      tooMany(response);
+      return true;
+    }
+    if (path === '/oauth/authorize' && !isQueryMode(visit.query)) {
+      const words = 'This client asks for its code in a way that is not offered here (response_mode).';
+      sendPage(response, messagePage({ status: 400, title: 'This login can not go on', words }));
+      return true;
+    }
+    await handOver(await visit.login.serverOf(connection.name), visit);
+    return true;
+  }
+
+  /** RFC 7591. Public clients of any page in a browser may register, so the answer is for any origin to read. */
+  async function register({ login, request, response, connection, address }: IssuerVisit): Promise<boolean> {
+    if (login.settings.registration !== 'on') return false;
+    const cors = { 'access-control-allow-origin': '*', 'cache-control': 'no-store' };
+    if (request.method === 'OPTIONS') {
+      const allow = { 'access-control-allow-methods': 'POST', 'access-control-allow-headers': 'content-type, mcp-protocol-version' };
+      response.writeHead(204, { ...cors, ...allow, 'access-control-max-age': '7200' }).end();
+      return true;
+    }
+    if (request.method !== 'POST') return false;
+    if (!rates.registration.take(address)) {
+      deps.refused({ address, reason: 'too_many_logins', connection: connection.name });
+      tooMany(response);
+      return true;
+    }
+    const body = parseJson(await readBytes(request, MOST_REGISTRATION));
+    const read = readRegistration(body, login.settings);
+    if (!read.ok) {
+      const { error, description } = read;
+      deps.refused({ address, reason: 'registration_refused', connection: connection.name, detail: error });
+      sendJson(response, 400, { error, error_description: description }, cors);
+      return true;
+    }
+    const id = sealClientId(login.keyring, read.metadata, deps.now());
+    const { client_name: name, redirect_uris: redirects } = read.metadata;
+    await deps.event('client.registered', { connection: connection.name, name, redirects, address });
+    sendJson(response, 201, registrationAnswer(id, read.metadata, deps.now()), cors);
+    return true;
+  }
+
+  async function serveGateway(visit: GatewayVisit): Promise<boolean> {
+    const { path } = visit;
+    if (path === '/connect' || path.startsWith('/connect/')) {
+      await connect.serve(visit);
+      return true;
+    }
+    const [, provider] = /^\/oauth\/callback\/([a-z][a-z0-9-]*)$/.exec(path) ?? [];
+    if (provider !== undefined) {
+      await arrive(visit, provider);
+      return true;
+    }
+    return (await deps.more?.(visit)) ?? false;
+  }
+
+  /** The browser is back from the identity provider. It goes on where its own login waits, which alone can use the ticket. */
+  async function arrive(visit: GatewayVisit, provider: string): Promise<void> {
+    const { login, request, response, address } = visit;
+    try {
+      const form = request.method === 'POST' ? await readForm(request, MOST_ANSWER) : undefined;
+      if (request.method !== 'GET' && form === undefined) throw new LoginRefused('login_over', 'This is no answer to a login.');
+      const url = new URL(`${login.config.publicUrl}${request.url}`);
+      const answer: LoginAnswer = { url, ...(form === undefined ? {} : { form }) };
+      const { purpose, ticket, ...content } = await flow.callback(login, provider, answer);
+      if (purpose.kind === 'browser') return connect.arrive(visit, ticket, { purpose, ...content });
+      const issuer = issuerOf(login.config, purpose.connection);
+      redirect(response, `${issuer}/oauth/interaction/${purpose.uid}/finish?ticket=${ticket}`);
+    } catch (error) {
+      if (!(error instanceof LoginRefused)) throw error;
+      deps.refused({ address, reason: 'login_refused', detail: error.code });
+      const hint = 'Start it again from the program that opened this page.';
+      sendPage(response, messagePage({ status: 400, title: 'This login can not go on', words: error.message, hint }));
+    }
+  }
+
+  return {
+    async serve(request, response) {
+      const login = deps.login();
+      const at: LoginAddress | undefined = login && loginAddressOf(login.config, request);
+      if (login === undefined || at === undefined) return false;
+      const visit = { login, request, response, address: deps.addressOf(request) };
+      return at.kind === 'connection' ? serveIssuer({ ...visit, ...at }) : serveGateway({ ...visit, ...at });
+    },
+  };
+}
+
+/**
+ * Gives the request to oidc-provider, which builds addresses from what it is told of itself: from the configuration, so
+ * that no header of the client's says where tokens go.
+ */
+async function handOver(server: Provider, { request, response, prefix, path, address }: IssuerVisit): Promise<void> {
+  const { url = '' } = request;
+  const mark = url.indexOf('?');
+  const inner = path + (mark < 0 ? '' : url.slice(mark));
+  const { host, protocol } = new URL(server.issuer);
+  delete request.headers['x-forwarded-host'];
+  request.headers.host = host;
+  request.headers['x-forwarded-proto'] = protocol.slice(0, -1);
+  request.headers['x-forwarded-for'] = address;
+  Object.assign(request, { url: inner, originalUrl: prefix + inner, baseUrl: prefix });
+  await server.callback()(request, response);
+}
+
+function isQueryMode(query: URLSearchParams): boolean {
+  return query.getAll('response_mode').every((mode) => mode === 'query');
+}
+
+function tooMany(response: ServerResponse): void {
+  sendJson(response, 429, { error: 'temporarily_unavailable', error_description: 'Too many requests. Try again in a minute.' }, {
+    'retry-after': '60',
+    'cache-control': 'no-store',
+    connection: 'close',
+  });
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown, headers: Record<string, string>): void {
+  const bytes = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': String(bytes.length), ...headers });
+  response.end(bytes);
+}
+
+function parseJson(bytes: Buffer | undefined): unknown {
+  try {
+    return bytes === undefined ? undefined : JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
