@@ -159,7 +159,7 @@ function numberOf(address: string): number {
 }
 
 /** The eight groups of an address that `isIPv6` accepted. */
-function groupsOf(address: string): number[] {
+export function groupsOf(address: string): number[] {
   const hex = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) =>
     [Number(a) * 256 + Number(b), Number(c) * 256 + Number(d)].map((group) => group.toString(16)).join(':'),
   );
