@@ -11,6 +11,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   listen: 'listen: { host: 127.0.0.1, port: 8080 }',
   metrics: 'metrics: { host: 127.0.0.1, port: 9464 }',
   stores: 'stores: { recordings: file:///var/lib/verbatim/store }',
+  'connections.issuers': 'issuers: [corp, github]',
   issuers: 'issuers: { corp: { issuer: https://idp.example.com } }',
   connections: 'connections: { orders: { upstream: …, groups: [analysts], credential: { none: true } } }',
   upstream: 'upstream: { url: https://orders.internal }',
@@ -34,7 +35,8 @@ export function problemsOf(issue: z.core.$ZodIssue, root: unknown): ConfigProble
   if (issue.code === 'custom' && typeof issue.params?.fix === 'string') {
     return [{ path, problem: issue.message, fix: issue.params.fix }];
   }
-  const example = EXAMPLES[String(path.at(-1))];
+  const key = String(path.at(-1));
+  const example = EXAMPLES[`${path[0]}.${key}`] ?? EXAMPLES[key];
   const fix = (otherwise: string) => (example === undefined ? otherwise : `Write for example \`${example}\`.`);
   if (issue.code === 'too_small') return [{ path, problem: 'is empty', fix: fix('Write at least one value.') }];
   if (issue.code === 'invalid_type') {

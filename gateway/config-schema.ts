@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type CredentialConfig, credential, headerName, isGoogleApi, mayBeSet } from './config-credential.ts';
+import { issuer } from './config-issuer.ts';
 import { login } from './config-login.ts';
 import {
   count,
@@ -31,36 +32,6 @@ const limits = section({
   sessionsPerPrincipal: count(1, 1_000_000).optional(),
   firstByte: duration().optional(),
   idleStream: duration().optional(),
-});
-
-const claim = text(
-  /^[\x21-\x7e]{1,128}$/,
-  'is not the name of a claim',
-  'Write the name of a claim, for example groups.',
-);
-const issuer = section({
-  issuer: safeUrl,
-  jwksUri: safeUrl.optional(),
-  audience: z
-    .array(text(/^[\x21-\x7e]{1,512}$/, 'is not an audience', 'Write the value of the aud claim.'))
-    .default([]),
-  typ: z
-    .array(text(/^[A-Za-z0-9!#$&^_.+/-]{1,64}$/, 'is not a token type', 'Write for example at+jwt or JWT.'))
-    .min(1)
-    .default(['at+jwt', 'application/at+jwt']),
-  // Symmetric algorithms and none are not on the list on purpose: RFC 8725, section 3.1.
-  algorithms: z
-    .array(oneOf('ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'EdDSA', 'Ed25519'))
-    .min(1)
-    .default(['ES256', 'RS256', 'EdDSA', 'PS256']),
-  claims: section({
-    subject: claim.default('sub'),
-    email: claim.default('email'),
-    groups: claim.default('groups'),
-    session: claim.default('jti'),
-    kind: claim.optional(),
-  }).prefault({}),
-  kind: oneOf('human', 'agent').default('human'),
 });
 
 const upstream = section({
@@ -152,6 +123,13 @@ function headerOf(credential: CredentialConfig): string | undefined {
   return 'header' in credential ? credential.header.toLowerCase() : 'authorization';
 }
 
+/** A token that none of them signed costs a check for each that has its `iss`. */
+const MAX_ISSUERS = 32;
+function few(values: readonly string[], context: z.core.$RefinementCtx<readonly string[]>): void {
+  if (values.length <= MAX_ISSUERS) return;
+  context.addIssue({ code: 'custom', message: 'are too many', params: { fix: `Write at most ${MAX_ISSUERS}.` } });
+}
+const issuerName = text(/./, 'is not the name of an issuer', 'Write a name from `issuers`.');
 const group = text(/^[^\p{Cc}]{1,512}$/u, 'is not the name of a group', 'Write it as the token does.');
 
 const connection = section({
@@ -175,7 +153,8 @@ const connection = section({
     )
     .superRefine(distinct)
     .default([]),
-  issuer: text(/./, 'is not the name of an issuer', 'Write a name from `issuers`.').optional(),
+  issuer: issuerName.optional(),
+  issuers: z.array(issuerName).superRefine(distinct).superRefine(few).optional(),
   groups: z.array(group).min(1),
   credential,
   credentialByGroup: z.array(section({ groups: z.array(group).min(1), credential })).default([]),

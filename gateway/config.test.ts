@@ -69,7 +69,7 @@ test('defaults', () => {
     upstream: { url: 'http://10.0.0.1:4001', allowAddresses: [], connections: 512, connectTimeout: 5000 },
     paths: ['/mcp'],
     query: [],
-    issuer: 'corp',
+    issuers: ['corp'],
     groups: ['analysts'],
     credential: { none: true },
     credentialByGroup: [],

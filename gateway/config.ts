@@ -4,10 +4,13 @@
  */
 import type { z } from 'zod';
 import type { CredentialConfig } from './config-credential.ts';
+import { issuerProblems } from './config-issuer.ts';
 import type { LoginConfig } from './config-login.ts';
-import { type ConfigProblem, nearest, problemsOf } from './config-problems.ts';
+import { type ConfigProblem, problemsOf } from './config-problems.ts';
 import { configSchema } from './config-schema.ts';
+import { asArray, asRecord, isRecord } from './config-shape.ts';
 import { parseDuration } from './config-units.ts';
+import type { MappingConfig } from './identity/claims-mapping.ts';
 import type { AllowableAddress } from './proxy/address.ts';
 
 /** Sizes in bytes, times in milliseconds. */
@@ -39,6 +42,8 @@ export interface IssuerConfig {
     /** A claim that says `human` or `agent`; required in tokens where it is set. */
     readonly kind?: string;
   };
+  /** CEL expressions over the claims; each replaces the claim that would give the same. */
+  readonly mapping?: MappingConfig;
   readonly kind: 'human' | 'agent';
 }
 
@@ -62,8 +67,8 @@ export interface ConnectionConfig {
   /** The HTTP+SSE transport of 2024-11-05: where its stream opens, and the one path that its messages may go to. */
   readonly sse?: { readonly path: string; readonly messages: string };
   readonly query: readonly string[];
-  /** Name of its issuer; the only one where none was written. */
-  readonly issuer: string;
+  /** Names of the issuers whose tokens may be presented directly; the only one where none was written. */
+  readonly issuers: readonly string[];
   readonly groups: readonly string[];
   readonly credential: CredentialConfig;
   /** The first entry that names a group of the principal's wins over `credential`. */
@@ -172,7 +177,8 @@ export function originOf(config: Config, host: string): string {
 
 function build(parsed: z.output<typeof configSchema>): Config {
   const limits = { ...DEFAULT_LIMITS, ...parsed.limits };
-  const [onlyIssuer = ''] = Object.keys(parsed.issuers);
+  const all = Object.keys(parsed.issuers);
+  const onlyIssuer = all.length === 1 ? all : [];
   const { recordings, audit = `${recordings}-audit`, state = `${recordings}-state` } = parsed.stores;
   return dropUndefined({
     ...parsed,
@@ -188,11 +194,11 @@ function build(parsed: z.output<typeof configSchema>): Config {
           },
         }),
     issuers: named(parsed.issuers, (issuer, name) => ({ name, ...issuer })),
-    connections: named(parsed.connections, (connection, name) => ({
+    connections: named(parsed.connections, ({ issuer, issuers, ...connection }, name) => ({
       name,
       ...connection,
       paths: connection.paths ?? (connection.sse === undefined ? ['/mcp'] : []),
-      issuer: connection.issuer ?? onlyIssuer,
+      issuers: issuers ?? (issuer === undefined ? onlyIssuer : [issuer]),
       limits: { ...limits, ...connection.limits },
     })),
   }) as Config;
@@ -223,7 +229,7 @@ function crossProblems(value: unknown): ConfigProblem[] {
   for (const name of issuers) {
     if (!/^[a-z][a-z0-9-]{0,62}$/.test(name)) add(['issuers', name], 'is not a name', NAME_FIX);
   }
-  if (issuers.length === 0 && root.login === undefined) {
+  if (isRecord(value) && issuers.length === 0 && root.login === undefined) {
     const fix = 'Name at least one issuer, or let people log in at the gateway (`login`).';
     add(['issuers'], root.issuers === undefined ? 'is missing' : 'is empty', fix);
   }
@@ -250,15 +256,7 @@ function crossProblems(value: unknown): ConfigProblem[] {
     if (connection.sse !== undefined && (sse.path ?? '/sse') === (sse.messages ?? '/message')) {
       add([...path, 'sse', 'messages'], 'is the path of the stream', 'Write the path that its endpoint event names.');
     }
-    const known = issuers.length === 0 ? 'none' : issuers.join(', ');
-    if (connection.issuer === undefined) {
-      if (issuers.length > 1 && root.login === undefined)
-        add([...path, 'issuer'], 'is missing', `There are several issuers: name one of ${known}.`);
-    } else if (!issuers.includes(String(connection.issuer))) {
-      const near = nearest(String(connection.issuer), issuers);
-      const fix = near === undefined ? `Name one of issuers: ${known}.` : `Did you mean ${near}?`;
-      add([...path, 'issuer'], 'is not one of the issuers', fix);
-    }
+    found.push(...issuerProblems(root, connection, path));
   }
   return [...found, ...orderProblems(root)];
 }
@@ -300,16 +298,4 @@ function orderProblems(root: Record<string, unknown>): ConfigProblem[] {
 
 function publicHost(value: unknown): string[] {
   return typeof value === 'string' && URL.canParse(value) ? [new URL(value).hostname] : [];
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function asRecord(value: unknown): Record<string, unknown> {
-  return isRecord(value) ? value : {};
-}
-
-function asArray(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : [];
 }

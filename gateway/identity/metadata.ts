@@ -1,4 +1,4 @@
-import { type Config, originOf, resourceUrl } from '../config.ts';
+import { type Config, type ConnectionConfig, originOf, resourceUrl } from '../config.ts';
 
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 
@@ -24,15 +24,19 @@ export function protectedResourceMetadata(
   path: string,
 ): ProtectedResourceMetadata {
   const connection = config.connections[connectionName];
-  const issuer = connection && config.issuers[connection.issuer];
-  if (issuer === undefined) throw new Error('No connection has this name.');
+  if (connection === undefined) throw new Error('No connection has this name.');
   return {
     resource: resourceUrl(config, connectionName, path),
-    authorization_servers: [issuer.issuer],
+    authorization_servers: authorizationServers(config, connection),
     bearer_methods_supported: ['header'],
     scopes_supported: ['mcp'],
-    resource_name: connection?.title ?? connectionName,
+    resource_name: connection.title ?? connectionName,
   };
+}
+
+/** Each once, in the order of the connection: two of its issuers may be entries for the same one. */
+function authorizationServers(config: Config, { issuers }: ConnectionConfig): string[] {
+  return [...new Set(issuers.flatMap((name) => config.issuers[name]?.issuer ?? []))];
 }
 
 /** Where that document is served: RFC 9728, section 3.1 inserts the well-known part before the resource's path. */

@@ -17,10 +17,17 @@ export interface Ends {
   write(end: SessionEnd, everywhere: boolean): Promise<void>;
   /** Why a session has ended; `undefined` where it has not. */
   reasonOf(session: string): Promise<string | undefined>;
+  /** How and when (milliseconds since the epoch) a session has ended; `undefined` where it has not. */
+  of(session: string): Promise<(SessionEnd & { readonly at: number }) | undefined>;
   /** Ends that were written for every replica since the last look. Called every 2 s. */
   poll(): Promise<readonly SessionEnd[]>;
   /** Whether the state could be read within the last 10 s; where not, calls fail closed. */
   known(): boolean;
+}
+
+interface Written extends SessionEnd {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
 }
 
 const MINUTE = 60_000;
@@ -34,11 +41,9 @@ export function createEnds({ state, now }: { state: Store; now: () => number }):
   /** Minutes that were looked at, with what was found in them: an object is read once. */
   let seen = new Map<string, Set<string>>();
 
-  async function read(name: string): Promise<SessionEnd | undefined> {
+  async function read(name: string): Promise<Written | undefined> {
     const bytes = await state.get(name);
-    if (bytes === undefined) return undefined;
-    const { session, reason } = JSON.parse(Buffer.from(bytes).toString()) as SessionEnd;
-    return { session, reason };
+    return bytes === undefined ? undefined : (JSON.parse(Buffer.from(bytes).toString()) as Written);
   }
 
   return {
@@ -51,6 +56,7 @@ export function createEnds({ state, now }: { state: Store; now: () => number }):
     async reasonOf(session) {
       return (await read(`ended/${session}.json`))?.reason;
     },
+    of: (session) => read(`ended/${session}.json`),
     async poll() {
       const began = now();
       const found: SessionEnd[] = [];
@@ -64,7 +70,7 @@ export function createEnds({ state, now }: { state: Store; now: () => number }):
         for await (const name of state.list(minute)) {
           if (known.has(name)) continue;
           const end = await read(name);
-          if (end !== undefined) found.push(end);
+          if (end !== undefined) found.push({ session: end.session, reason: end.reason });
           known.add(name);
         }
       }

@@ -3,7 +3,6 @@
  * gateway has named its session; for a directly presented token, whoever creates the one state object of its key does.
  */
 import { createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
-import { uuidv7 } from 'uuidv7';
 import { auditObject } from '../audit.ts';
 import { type Clock, isoMicros } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
@@ -13,6 +12,7 @@ import type { Recorder } from '../recording/recorder.ts';
 import type { Strand } from '../recording/strand.ts';
 import type { Store } from '../store/store.ts';
 import { type Awaited, createAwaited } from './awaited.ts';
+import { createClaims } from './claims.ts';
 import type { Ends, SessionEnd } from './ends.ts';
 
 export interface Session {
@@ -59,6 +59,8 @@ export interface Sessions {
   sweep(terms: SessionTerms): Promise<void>;
   /** Takes note of ends that another replica or an operator has written. */
   learn(found: readonly SessionEnd[]): void;
+  /** Ends sessions, also those of this disk that nobody came back to: from now on no call enters them. */
+  end(reason: string, of: (principal: { issuer: string; subject: string; email?: string }) => boolean): void;
   count(): number;
   /** Ids of the sessions that are open here and were opened by a login. */
   granted(): readonly string[];
@@ -79,12 +81,6 @@ export interface SessionsDeps {
   readonly onEnd?: (connection: string, session: string) => void;
 }
 
-/** Written when a session is opened: `sessions/<session key>.json`. */
-interface StoredSession {
-  readonly session: string;
-  readonly opened: number;
-}
-
 /** A session that is open, or is being opened: it counts from the start, so that no burst goes over the limit. */
 interface Opening {
   readonly principal: Principal;
@@ -95,6 +91,7 @@ interface Opening {
 
 export function createSessions(deps: SessionsDeps): Sessions {
   const { recorder, state, audit, clock, ends } = deps;
+  const claims = createClaims({ state, ends, now: () => clock.millis() });
   /** Ended by another replica or an operator, with a strand on this disk that nobody has come back to. */
   const endedElsewhere = new Map<string, string>();
   const byKey = new Map<string, Opening>();
@@ -106,8 +103,10 @@ export function createSessions(deps: SessionsDeps): Sessions {
     terms: SessionTerms,
   ): Promise<Session> {
     // A login has opened it already; a token that is presented directly opens it now.
-    const { session: id, opened } = principal.grant ?? (await claim(principal.sessionKey));
-    if ((await ends.reasonOf(id)) !== undefined) throw new GatewayError('session_ended');
+    const { session: id, opened } = principal.grant ?? (await claims.claim(principal));
+    if (principal.grant !== undefined && (await ends.reasonOf(id)) !== undefined) {
+      throw new GatewayError('session_ended');
+    }
     const expires = Math.min(principal.expires * 1000, opened + terms.longest);
     const there = recorder.strand(id);
     const facts = await start(isoMicros(expires * 1000));
@@ -132,15 +131,6 @@ export function createSessions(deps: SessionsDeps): Sessions {
       lastUsed: clock.millis(),
       expires,
     };
-  }
-
-  async function claim(key: string): Promise<StoredSession> {
-    const name = `sessions/${key}.json`;
-    const mine: StoredSession = { session: uuidv7(), opened: clock.millis() };
-    if ((await state.create(name, Buffer.from(JSON.stringify(mine)))) === 'created') return mine;
-    const bytes = await state.get(name);
-    if (bytes === undefined) throw new Error(`State object ${name} exists and can't be read.`);
-    return JSON.parse(Buffer.from(bytes).toString()) as StoredSession;
   }
 
   async function beginStrand(id: string, principal: Principal, start: SessionStart['start']): Promise<Strand> {
@@ -178,6 +168,13 @@ export function createSessions(deps: SessionsDeps): Sessions {
     if (session.exchanges.size > 0) return;
     await end(session.id, session.strand, session.principal.subject, reason);
     forget(key);
+  }
+
+  /** From now on no call enters; the sweep records the end once the last of those under way is recorded. */
+  function close(session: Session, reason: string): void {
+    if (session.ended !== undefined) return;
+    session.ended = reason;
+    for (const exchange of [...session.exchanges]) exchange.abort(new GatewayError('session_ended'));
   }
 
   function overdue(session: Session, terms: SessionTerms): string | undefined {
@@ -267,13 +264,15 @@ export function createSessions(deps: SessionsDeps): Sessions {
     },
     learn(found) {
       for (const { session, reason } of found) {
-        for (const { opened } of byKey.values()) {
-          if (opened?.id !== session || opened.ended !== undefined) continue;
-          // From now on no call enters; the sweep records the end once the last of those under way is recorded.
-          opened.ended = reason;
-          for (const exchange of [...opened.exchanges]) exchange.abort(new GatewayError('session_ended'));
-        }
+        for (const { opened } of byKey.values()) if (opened?.id === session) close(opened, reason);
         if (recorder.strand(session) !== undefined && !isOpen(session)) endedElsewhere.set(session, reason);
+      }
+    },
+    end(reason, of) {
+      for (const { opened } of byKey.values()) if (opened !== undefined && of(opened.principal)) close(opened, reason);
+      for (const { session, state: kept } of recorder.strands()) {
+        const { principal } = kept.summary;
+        if (principal !== undefined && of(principal) && !isOpen(session)) endedElsewhere.set(session, reason);
       }
     },
     count: () => byKey.size,

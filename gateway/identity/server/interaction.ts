@@ -19,7 +19,7 @@ import type { LoginFlow, LoginOutcome, LoginPurpose } from './flow.ts';
 import { accountIdOf, type GrantRecord, type Grants } from './grants.ts';
 import { issuerOf } from './issuer.ts';
 import { type Login, providerFor } from './login.ts';
-import { isFromHere, readForm, redirect, sendPage } from './web.ts';
+import { isFromHere, readForm, sendPage } from './web.ts';
 
 export interface InteractionDeps {
   readonly flow: LoginFlow;

@@ -9,7 +9,7 @@ import { type Config, type ConnectionConfig, clientPaths, resourceUrl } from '..
 import { GatewayError } from '../../errors.ts';
 import type { Keyring } from '../keyring.ts';
 import { type Principal, sessionKeyOf } from '../principal.ts';
-import { refusalOf, refuse } from '../token.ts';
+import { refusalOf, refuse } from '../token-verify.ts';
 import type { GrantRecord, Grants } from './grants.ts';
 import { issuerOf } from './issuer.ts';
 import { type Recheck, StandingLost } from './recheck.ts';
