@@ -66,6 +66,7 @@ test('credentials of this machine that can not be read: a warning a connection, 
     log: createLog({ write: (line) => void lines.push(line) }),
     now: Date.now,
     announce: async () => {},
+    openLogin: async () => undefined,
     announceRecording: async () => {},
   });
   assert.ok(!lines.join().includes('CANARY'));

@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Config, ConnectionConfig } from './config.ts';
 import { type LoadedConfig, loadConfigFile, problemWords } from './config-file.ts';
+import type { Login } from './identity/server/login.ts';
 import type { Log } from './log.ts';
 import { NO_POLICY, NO_POLICY_DIGEST } from './policy/decide.ts';
 import { loggableReason } from './proxy/credential-error.ts';
@@ -39,6 +40,8 @@ export async function openConfigurations(deps: {
   store: Store;
   log: Log;
   now: () => number;
+  /** Makes what serves the section `login`. Throws in words where it can't take force. */
+  openLogin(config: Config): Promise<Login | undefined>;
   /** Records an event; resolves when it is durable. */
   announce(name: string, details: Record<string, unknown>): Promise<void>;
   /** Records which recordings a new configuration switches; it takes force only when that is durable. */
@@ -60,8 +63,16 @@ export async function openConfigurations(deps: {
         isDeepStrictEqual(before?.config.google, loaded.config.google);
       upstreams.set(connection.name, same ? there : await open(connection, loaded.config.google));
     }
+    const login = await deps.openLogin(loaded.config);
     await store.create(configurationName(loaded.digest), loaded.canonical);
-    return hold({ config: loaded.config, digest: loaded.digest, policyDigest: NO_POLICY_DIGEST, upstreams });
+    const { config, digest } = loaded;
+    return hold({
+      config,
+      digest,
+      policyDigest: NO_POLICY_DIGEST,
+      upstreams,
+      ...(login === undefined ? {} : { login }),
+    });
   }
 
   function open(connection: ConnectionConfig, google: Config['google']): Promise<Upstream> {

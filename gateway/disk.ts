@@ -23,6 +23,8 @@ export interface Disk {
     readonly identity: string;
     /** From which each session's witness and fingerprint key is derived. */
     readonly witness: Buffer;
+    /** From which the authorization server's keys are derived, where the configuration names no secret for them. */
+    readonly login: Buffer;
   };
   release(): Promise<void>;
 }
@@ -75,6 +77,7 @@ export async function openDisk(path: string): Promise<Disk> {
         journal: derive('journal'),
         sealing: derive('sealing'),
         witness: derive('witness'),
+        login: derive('login'),
       },
       release: async () => lock.release(),
     };

@@ -6,6 +6,7 @@ import { type Clock, createClock } from './clock.ts';
 import { type FileProblem, loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
 import { openDisk } from './disk.ts';
+import { createAuthorizationServer } from './identity/server/authorization-server.ts';
 import { createTokenCheck } from './identity/token.ts';
 import { openUpstreamIdentity } from './identity/upstream-identity.ts';
 import { createLocalSigner } from './ledger/signer.ts';
@@ -15,6 +16,7 @@ import { createMetrics, type Metrics } from './metrics.ts';
 import { createGatewayServer } from './proxy/routes.ts';
 import type { Runtime } from './proxy/runtime.ts';
 import { systemStart } from './proxy/session-start.ts';
+import { addressOfClient } from './proxy/target.ts';
 import type { FileSystem } from './recording/file-system.ts';
 import { openRecorder, type Recorder } from './recording/recorder.ts';
 import { openSystemStrand } from './recording/system.ts';
@@ -95,12 +97,26 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     ...(options.storeWithin === undefined ? {} : { storeWithin: options.storeWithin }),
   });
   const replica = config.replica ?? hostname();
+  const now = (): number => clock.millis();
+  const ends = createEnds({ state: stores.state, now });
+  const authorization = createAuthorizationServer({
+    state: stores.state,
+    audit: stores.audit,
+    ends,
+    clock,
+    ownSecret: disk.keys.login,
+    login: () => configurations.inForce().login,
+    addressOf: (request) => addressOfClient(request, configurations.inForce().config.trustedProxyHops),
+    refused: (facts) => system.refused(facts),
+    event: (name, details) => system.event(name, details),
+  });
   const configurations = await openConfigurations({
     file: options.configFile,
     first: loaded,
     store: stores.recordings,
     log,
-    now: () => clock.millis(),
+    now,
+    openLogin: authorization.open,
     announce: (name, details) => system.event(name, details),
     announceRecording: (next, before) => announceRecording(log, system, next, before),
   });
@@ -123,9 +139,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         'A call was refused.',
       ),
   );
-  const now = (): number => clock.millis();
   const eventIds = createEventIds();
-  const ends = createEnds({ state: stores.state, now });
   const sessions = createSessions({
     recorder,
     state: stores.state,
@@ -155,6 +169,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     sessions,
     system,
     tokens: createTokenCheck(),
+    authorization,
     identity: await openUpstreamIdentity({ key: disk.keys.identity, state: stores.state, now }),
     handles: createHandles({ state: stores.state, now }),
     eventIds,
@@ -189,6 +204,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   async function tick(): Promise<void> {
     // A commit that fails leaves the journal refusing; only another commit can show that the disk is back.
     if (recorder.journal.failed()) await system.event('recording.resumed');
+    await authorization.renew(sessions.granted());
     await sessions.sweep({ ...configurations.inForce().config.sessions, sessionsPerPrincipal: 0 });
     await system.turn();
   }

@@ -1,4 +1,5 @@
 import { type Config, type ConnectionConfig, originOf, resourceUrl } from '../config.ts';
+import { issuerOf } from './server/issuer.ts';
 
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 
@@ -34,8 +35,12 @@ export function protectedResourceMetadata(
   };
 }
 
-/** Each once, in the order of the connection: two of its issuers may be entries for the same one. */
-function authorizationServers(config: Config, { issuers }: ConnectionConfig): string[] {
+/**
+ * Where a client gets tokens. With `login` that is the connection's own issuer and no other: clients take the first they
+ * are told, and agents know theirs. Else each issuer once, in the order of the connection.
+ */
+function authorizationServers(config: Config, { name, issuers }: ConnectionConfig): string[] {
+  if (config.login !== undefined) return [issuerOf(config, name)];
   return [...new Set(issuers.flatMap((name) => config.issuers[name]?.issuer ?? []))];
 }
 

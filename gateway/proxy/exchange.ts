@@ -127,7 +127,9 @@ async function authenticate(
   if (!runtime.stateKnown()) throw new GatewayError('state_unavailable', 'not_forwarded', 'Calls may be frozen.');
   const token = bearerOf(request.rawHeaders);
   if (token === undefined) throw new GatewayError('unauthenticated');
-  return runtime.tokens.check(token, target.connection.name, inForce.config);
+  const { login } = inForce;
+  const own = login && (await runtime.authorization.check(token, target.connection.name, login));
+  return own ?? runtime.tokens.check(token, target.connection.name, inForce.config);
 }
 
 async function openSession(runtime: Runtime, inForce: InForce, target: Target, principal: Principal): Promise<Session> {

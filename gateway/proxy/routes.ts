@@ -11,6 +11,7 @@ import { protectedResourceMetadata } from '../identity/metadata.ts';
 import { IDENTITY_KEYS_PATH } from '../identity/upstream-identity.ts';
 import { type Answer, errorAnswer } from './answer.ts';
 import { handleCall } from './exchange.ts';
+import { toGatewayError } from './refuse.ts';
 import type { Runtime } from './runtime.ts';
 import { addressOf, addressOfClient, preflightHeaders } from './target.ts';
 
@@ -45,6 +46,21 @@ export function createGatewayServer(runtime: Runtime, headerBytes: number): Serv
     const found = metadataAt(runtime, request);
     if (found === undefined) return next();
     response.set({ 'access-control-allow-origin': '*', 'cache-control': 'max-age=60' }).json(found);
+  });
+  app.use((request: IncomingMessage, response: ServerResponse, next) => {
+    const served = runtime.authorization.serve(request, response).then(
+      (isOne) => void (isOne || next()),
+      (error: unknown) => {
+        runtime.log.error(
+          { event: 'login_failed', err: error },
+          'A step of a login failed in a way that was not foreseen.',
+        );
+        if (response.headersSent) response.destroy();
+        else refuse(runtime, request, response, toGatewayError(error));
+      },
+    );
+    runtime.calls.add(served);
+    served.finally(() => runtime.calls.delete(served));
   });
   app.get(IDENTITY_KEYS_PATH, (request, response) => {
     runtime.identity.keys().then(

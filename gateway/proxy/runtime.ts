@@ -1,6 +1,8 @@
 /** What every call needs, composed once by gateway.ts and passed on. */
 import type { Clock } from '../clock.ts';
 import type { Config, Durability } from '../config.ts';
+import type { AuthorizationServer } from '../identity/server/authorization-server.ts';
+import type { Login } from '../identity/server/login.ts';
 import type { TokenCheck } from '../identity/token.ts';
 import type { UpstreamIdentity } from '../identity/upstream-identity.ts';
 import type { Log } from '../log.ts';
@@ -19,6 +21,8 @@ export interface InForce {
   readonly digest: string;
   readonly policyDigest: string;
   readonly upstreams: ReadonlyMap<string, Upstream>;
+  /** Where people log in at this gateway. */
+  readonly login?: Login;
   /** A call that begins with it, and one that is over: its upstreams stay open in between. */
   enter(): void;
   leave(): void;
@@ -34,6 +38,7 @@ export interface Runtime {
   readonly recorder: Recorder;
   readonly sessions: Sessions;
   readonly tokens: TokenCheck;
+  readonly authorization: AuthorizationServer;
   readonly system: SystemStrand;
   readonly identity: UpstreamIdentity;
   readonly handles: Handles;

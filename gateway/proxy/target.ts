@@ -42,16 +42,18 @@ export function addressOf(config: Config, request: IncomingMessage): Addressed {
   if (malformed !== undefined) return { kind: 'refused', error: malformed };
   const host = hostOf(request);
   if (!knownHosts(config).has(host)) return { kind: 'refused', error: new GatewayError('host_refused') };
-  const origin = request.headers.origin;
-  if (origin !== undefined && !knownOrigins(config).has(origin)) {
-    return { kind: 'refused', error: new GatewayError('origin_refused') };
-  }
   const url = request.url ?? '/';
   const mark = url.indexOf('?');
   const path = mark < 0 ? url : url.slice(0, mark);
   const search = mark < 0 ? '' : url.slice(mark);
   const found = connectionAt(config, host, path, search);
+  // What is no connection's is a page or an endpoint of the gateway's, which judges for itself where it is asked from:
+  // an identity provider's answer is a form of another origin.
   if (found === undefined) return { kind: 'other' };
+  const origin = request.headers.origin;
+  if (origin !== undefined && !knownOrigins(config).has(origin)) {
+    return { kind: 'refused', error: new GatewayError('origin_refused') };
+  }
   const { transport, connection } = found;
   const badQuery = checkQuery(search, transport === 'sse-message' ? [SEALED_ENDPOINT] : connection.query);
   const refused =

@@ -23,6 +23,8 @@ export interface AdapterDeps {
   readonly now: () => number;
   readonly errors: Errors;
   findClient(id: string): Promise<AdapterPayload | undefined>;
+  /** Records that a grant ends, before it does. */
+  ended(session: string, reason: string): Promise<void>;
   /** Why oidc-provider ends a grant, by the request that it serves. */
   reasonToEnd(): string;
   /** A refresh token was presented again within the time of grace: the answer of the first use is to be had. */
@@ -78,7 +80,7 @@ export function grantPayload(record: GrantRecord): AdapterPayload {
   };
 }
 
-function grantAdapter({ grants, reasonToEnd }: AdapterDeps): Adapter {
+function grantAdapter({ grants, reasonToEnd, ended }: AdapterDeps): Adapter {
   return {
     ...nothing(),
     async upsert() {
@@ -88,7 +90,11 @@ function grantAdapter({ grants, reasonToEnd }: AdapterDeps): Adapter {
       const record = await grants.find(id);
       return record === undefined ? undefined : grantPayload(record);
     },
-    destroy: (id) => grants.end(id, reasonToEnd()),
+    async destroy(id) {
+      const reason = reasonToEnd();
+      await ended(id, reason);
+      await grants.end(id, reason);
+    },
   };
 }
 

@@ -1,7 +1,8 @@
 /** `/connect`: a person's connections, what they have allowed, what is open, and how clients are told of it. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+
 import { randomBytes } from 'node:crypto';
-import { clientPaths, type ConnectionConfig, resourceUrl } from '../../config.ts';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
 import { LoginRefused } from '../broker/identity-provider.ts';
 import { connectPage } from '../pages/connect.ts';
 import type { PageConnection } from '../pages/connect-connection.ts';
@@ -9,9 +10,9 @@ import { messagePage, onwardPage } from '../pages/message.ts';
 import { chooseProviderPage, signInPage } from '../pages/sign-in.ts';
 import type { Browsers, KnownPerson } from './browser.ts';
 import type { Consents, RememberedConsent } from './consents.ts';
-import type { LastErrors } from './last-errors.ts';
 import type { LoginFlow, Ticket } from './flow.ts';
 import type { Grants, ListedGrant } from './grants.ts';
+import type { LastErrors } from './last-errors.ts';
 import { type Login, providerFor } from './login.ts';
 import { cookieOf, hostCookieName, isFromHere, readForm, redirect, sendPage, setCookie } from './web.ts';
 
@@ -185,7 +186,8 @@ export function createConnect(deps: ConnectDeps): Connect {
       return redirect(response, `${publicUrl}/connect?done=forgotten`);
     }
     const connection = login.config.connections[form.get('connection') ?? ''];
-    if (form.get('account') !== 'connect' || connection === undefined) return redirect(response, `${publicUrl}/connect`);
+    if (form.get('account') !== 'connect' || connection === undefined)
+      return redirect(response, `${publicUrl}/connect`);
     const href = await accounts.begin(login, connection, person, '/connect?done=connected');
     sendPage(response, onwardPage({ href, title: connection.title ?? connection.name }));
   }
@@ -195,7 +197,11 @@ export function createConnect(deps: ConnectDeps): Connect {
     const { publicUrl } = login.config;
     const form = isFromHere(request, publicUrl) ? await readForm(request, MOST_FORM) : undefined;
     const binding = cookieOf(request, hostCookieName(publicUrl, BINDING));
-    if (form === undefined || binding === undefined || !login.keyring.verifyMac('csrf', binding, form.get('csrf') ?? '')) {
+    if (
+      form === undefined ||
+      binding === undefined ||
+      !login.keyring.verifyMac('csrf', binding, form.get('csrf') ?? '')
+    ) {
       const words = 'This form is too old, or was not made by this gateway.';
       return sendPage(response, messagePage({ status: 400, title: 'Not done', words, action: again(publicUrl) }));
     }
@@ -204,7 +210,10 @@ export function createConnect(deps: ConnectDeps): Connect {
     if (path === '/connect/sign-out') {
       await browsers.forget(login, request, response);
       const words = 'Sessions of your clients go on. End them on the page with your connections before you sign out.';
-      return sendPage(response, messagePage({ status: 200, title: 'You are signed out', words, action: again(publicUrl) }));
+      return sendPage(
+        response,
+        messagePage({ status: 200, title: 'You are signed out', words, action: again(publicUrl) }),
+      );
     }
     return person === undefined ? askWho(visit) : act(visit, person, form);
   }
@@ -216,7 +225,10 @@ export function createConnect(deps: ConnectDeps): Connect {
     const content = await flow.redeem(login, query.get('ticket') ?? '');
     const binding = cookieOf(request, hostCookieName(publicUrl, BINDING));
     if (content?.purpose.kind !== 'browser' || content.purpose.binding !== binding) {
-      throw new LoginRefused('login_over', 'This login took too long, was finished already, or was begun in another browser.');
+      throw new LoginRefused(
+        'login_over',
+        'This login took too long, was finished already, or was begun in another browser.',
+      );
     }
     const { outcome, purpose } = content;
     if (outcome.kind === 'refused') {

@@ -2,7 +2,7 @@
  * The authorization server of one connection: oidc-provider with one issuer, the connection's own address, so that a
  * client that names no resource gets this connection and nothing else (RFC 8707; RFC 9068 for the tokens).
  */
-import type { Configuration, KoaContextWithOIDC, default as Provider } from 'oidc-provider';
+import type { AdapterPayload, Configuration, KoaContextWithOIDC, default as Provider } from 'oidc-provider';
 import { type Config, clientPaths, resourceUrl } from '../../config.ts';
 import type { Clients } from '../clients/clients.ts';
 import type { Keyring } from '../keyring.ts';

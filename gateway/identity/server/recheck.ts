@@ -146,11 +146,7 @@ export function createRecheck(deps: RecheckDeps): Recheck {
     }
   }
 
-  async function found(
-    record: GrantRecord,
-    before: Known,
-    answer: Rechecked,
-  ): Promise<Known> {
+  async function found(record: GrantRecord, before: Known, answer: Rechecked): Promise<Known> {
     const { keyring } = deps.rules();
     const { session } = record;
     const at = clock.millis();

@@ -64,7 +64,8 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
     if (uid !== undefined) {
       const step = { ...visit, uid };
       if (request.method === 'POST' && finish === undefined) await interactions.answer(step);
-      else if (request.method === 'GET') await (finish === undefined ? interactions.show(step) : interactions.finish(step));
+      else if (request.method === 'GET')
+        await (finish === undefined ? interactions.show(step) : interactions.finish(step));
       else return false;
       return true;
     }
@@ -90,7 +91,10 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
     if (login.settings.registration !== 'on') return false;
     const cors = { 'access-control-allow-origin': '*', 'cache-control': 'no-store' };
     if (request.method === 'OPTIONS') {
-      const allow = { 'access-control-allow-methods': 'POST', 'access-control-allow-headers': 'content-type, mcp-protocol-version' };
+      const allow = {
+        'access-control-allow-methods': 'POST',
+        'access-control-allow-headers': 'content-type, mcp-protocol-version',
+      };
       response.writeHead(204, { ...cors, ...allow, 'access-control-max-age': '7200' }).end();
       return true;
     }
@@ -134,7 +138,8 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
     const { login, request, response, address } = visit;
     try {
       const form = request.method === 'POST' ? await readForm(request, MOST_ANSWER) : undefined;
-      if (request.method !== 'GET' && form === undefined) throw new LoginRefused('login_over', 'This is no answer to a login.');
+      if (request.method !== 'GET' && form === undefined)
+        throw new LoginRefused('login_over', 'This is no answer to a login.');
       const url = new URL(`${login.config.publicUrl}${request.url}`);
       const answer: LoginAnswer = { url, ...(form === undefined ? {} : { form }) };
       const { purpose, ticket, ...content } = await flow.callback(login, provider, answer);
@@ -182,16 +187,25 @@ function isQueryMode(query: URLSearchParams): boolean {
 }
 
 function tooMany(response: ServerResponse): void {
-  sendJson(response, 429, { error: 'temporarily_unavailable', error_description: 'Too many requests. Try again in a minute.' }, {
-    'retry-after': '60',
-    'cache-control': 'no-store',
-    connection: 'close',
-  });
+  sendJson(
+    response,
+    429,
+    { error: 'temporarily_unavailable', error_description: 'Too many requests. Try again in a minute.' },
+    {
+      'retry-after': '60',
+      'cache-control': 'no-store',
+      connection: 'close',
+    },
+  );
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown, headers: Record<string, string>): void {
   const bytes = Buffer.from(JSON.stringify(body));
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': String(bytes.length), ...headers });
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': String(bytes.length),
+    ...headers,
+  });
   response.end(bytes);
 }
 

@@ -1,0 +1,211 @@
+/**
+ * The gateway's own OAuth authorization server, composed: people log in at their company's identity provider, agents
+ * with a credential of their own, and what they get opens one connection for one session.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { default as Provider } from 'oidc-provider';
+import { uuidv7 } from 'uuidv7';
+import type { Clock } from '../../clock.ts';
+import { type Config, clientPaths, resourceUrl } from '../../config.ts';
+import { GatewayError } from '../../errors.ts';
+import type { Ends } from '../../sessions/ends.ts';
+import type { Store } from '../../store/store.ts';
+import { createRate } from '../clients/rate.ts';
+import type { Principal } from '../principal.ts';
+import { createBrowsers } from './browser.ts';
+import { type Accounts, createConnect } from './connect.ts';
+import { createConsents } from './consents.ts';
+import { createLoginFlow } from './flow.ts';
+import { accountIdOf, createGrants, type GrantRecord } from './grants.ts';
+import { createInteractions } from './interaction.ts';
+import { issuerOf } from './issuer.ts';
+import { createLastErrors } from './last-errors.ts';
+import type { Login } from './login.ts';
+import { openLogin } from './open-login.ts';
+import { createOwnTokens } from './own-token.ts';
+import { createProvider } from './provider.ts';
+import { createRecheck, StandingLost } from './recheck.ts';
+import { createLoginRoutes } from './routes.ts';
+import { watchTokens } from './tokens.ts';
+
+export interface AuthorizationServer {
+  /** What a configuration's section `login` is served with. Throws in words where it can't take force. */
+  open(config: Config): Promise<Login | undefined>;
+  /** Whether the request is one of its own; if so it is answered. */
+  serve(request: IncomingMessage, response: ServerResponse): Promise<boolean>;
+  /** The principal of one of the gateway's own tokens; undefined for a token of another issuer. */
+  check(token: string, connection: string, login: Login): Promise<Principal | undefined>;
+  /** Asks for the standing of people whose sessions are open here, where it is time to. Rejects where that failed. */
+  renew(sessions: readonly string[]): Promise<void>;
+  /** Something went wrong for a person: for their own page. */
+  noteError(principal: Principal, connection: string, error: GatewayError): void;
+}
+
+export interface AuthorizationServerDeps {
+  readonly state: Store;
+  readonly audit: Store;
+  readonly ends: Ends;
+  readonly clock: Clock;
+  readonly ownSecret: Buffer;
+  /** Of the configuration in force. */
+  login(): Login | undefined;
+  addressOf(request: IncomingMessage): string;
+  refused(facts: { address: string; reason: string; connection?: string; detail?: string }): void;
+  event(name: string, details: Record<string, unknown>): Promise<void>;
+  readonly accounts?: Accounts;
+}
+
+/** Requests of one address. A client registers once, logs in a few times a day, and refreshes when it has to. */
+const RATES = {
+  registration: { perMinute: 10, burst: 20, overall: 300 },
+  authorize: { perMinute: 60, burst: 120, overall: 3000 },
+  token: { perMinute: 120, burst: 240, overall: 6000 },
+};
+
+export function createAuthorizationServer(deps: AuthorizationServerDeps): AuthorizationServer {
+  const { state, audit, ends, clock, event, refused } = deps;
+  const now = (): number => clock.millis();
+  const grants = createGrants({ state, audit, ends, clock });
+  const flow = createLoginFlow({ state, now });
+  const consents = createConsents({ state, now });
+  const browsers = createBrowsers({ state, now });
+  const errors = createLastErrors({ state, now });
+  const accounts = deps.accounts ?? NO_ACCOUNTS;
+  const recheck = createRecheck({
+    state,
+    clock,
+    rules: () => rulesOf(deps.login()),
+    changed: ({ session, connection, subject }, groups) =>
+      event('groups.changed', { session, connection, subject, groups }),
+  });
+  const own = createOwnTokens({
+    grants,
+    recheck,
+    now,
+    lost: ({ session, connection, subject, issuer }, reason) =>
+      event('session.lost', { session, connection, subject, issuer, reason }),
+  });
+  const interactions = createInteractions({ flow, grants, consents, browsers, now, event });
+  const connect = createConnect({ flow, grants, consents, browsers, errors, accounts, now, event });
+  const routes = createLoginRoutes({
+    login: deps.login,
+    flow,
+    interactions,
+    connect,
+    rates: {
+      registration: createRate({ ...RATES.registration, now }),
+      authorize: createRate({ ...RATES.authorize, now }),
+      token: createRate({ ...RATES.token, now }),
+    },
+    now,
+    addressOf: deps.addressOf,
+    refused,
+    event,
+  });
+
+  async function serverOf(login: Login, connection: string): Promise<Provider> {
+    const { config, keyring, clients } = login;
+    const library = await import('oidc-provider');
+    const provider = createProvider({
+      library,
+      config,
+      connection,
+      keyring,
+      clients,
+      grants,
+      adapters: {
+        state,
+        grants,
+        now,
+        ended: (session, reason) => event('session.revoked', { session, connection, reason }),
+      },
+      mayGoOn: (session) => mayGoOn(session),
+      openAgent: (clientId, address) => openAgent(login, connection, clientId, address),
+    });
+    watchTokens(provider, { state, keyring, connection, event, refused });
+    return provider;
+  }
+
+  async function mayGoOn(session: string): Promise<boolean> {
+    await own.renew(session);
+    return (await grants.find(session)) !== undefined;
+  }
+
+  /** One token, one session: an agent asks for one for each of its runs. */
+  async function openAgent(login: Login, connection: string, clientId: string, address: string): Promise<GrantRecord> {
+    const { config, settings } = login;
+    const { errors: oauth } = await import('oidc-provider');
+    const client = settings.clients[clientId];
+    const target = config.connections[connection];
+    if (client?.agent === undefined || target === undefined) throw new oauth.InvalidClient('it is no agent');
+    const { groups, owner } = client.agent;
+    if (!groups.some((group) => target.groups.includes(group))) {
+      throw new oauth.AccessDenied('none of its groups may open a session on this connection');
+    }
+    const opened = now();
+    const record: GrantRecord = {
+      session: uuidv7(),
+      connection,
+      client: { id: clientId, ...(client.name === undefined ? {} : { name: client.name }) },
+      kind: 'agent',
+      issuer: issuerOf(config, connection),
+      subject: clientId,
+      groups,
+      owner,
+      opened,
+      expires: opened + config.sessions.longest,
+      resources: clientPaths(target).map((path) => resourceUrl(config, connection, path)),
+    };
+    await grants.open(record);
+    const { session, issuer, subject } = record;
+    await event('login', { session, connection, issuer, subject, groups, client: clientId, address });
+    return record;
+  }
+
+  return {
+    async open(config) {
+      if (config.login === undefined) return undefined;
+      return openLogin(config, config.login, {
+        state,
+        now,
+        ownSecret: deps.ownSecret,
+        documentFailed: (host, failure) =>
+          refused({ address: 'gateway', reason: 'client_document', detail: `${host}: ${failure}` }),
+        serverOf,
+      });
+    },
+    serve: routes.serve,
+    async check(token, name, login) {
+      const connection = login.config.connections[name];
+      if (connection === undefined) throw new GatewayError('not_found');
+      return own.check(token, connection, login.config, login.keyring);
+    },
+    async renew(sessions) {
+      const settled = await Promise.allSettled(sessions.map((session) => own.renew(session)));
+      const failed = settled.find((one) => one.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
+    },
+    noteError(principal, connection, error) {
+      errors.note(accountIdOf(principal), connection, { words: error.message });
+    },
+  };
+}
+
+function rulesOf(login: Login | undefined) {
+  // Without a section `login` nobody who logged in through it may be here.
+  if (login === undefined) throw new StandingLost('refused_by_provider');
+  const { settings, config, keyring, providers } = login;
+  return {
+    every: settings.recheckEvery,
+    within: settings.recheckWithin,
+    keyring,
+    provider: (name: string) => providers.get(name)?.protocol,
+    agentGroups: (clientId: string) => settings.clients[clientId]?.agent?.groups,
+    groupsOf: (connection: string) => config.connections[connection]?.groups ?? [],
+  };
+}
+
+const NO_ACCOUNTS: Accounts = {
+  stateOf: async () => ({ state: 'not_needed' }),
+  begin: async (login) => `${login.config.publicUrl}/connect`,
+};

@@ -1,0 +1,104 @@
+/** Makes of a configuration's section `login` what serves it: reads the secrets, refuses what can't work. */
+import type { default as Provider } from 'oidc-provider';
+import type { Config } from '../../config.ts';
+import type { LoginConfig } from '../../config-login.ts';
+import { createGoogleApi } from '../../google-api.ts';
+import { createGoogleSecrets } from '../../google-secret.ts';
+import { readReferenced, readSecret } from '../../secret-ref.ts';
+import type { Store } from '../../store/store.ts';
+import type { IdentityProvider } from '../broker/identity-provider.ts';
+import { createOidcProvider } from '../broker/oidc.ts';
+import { createSamlProvider } from '../broker/saml.ts';
+import { createClients } from '../clients/clients.ts';
+import type { DocumentFailure } from '../clients/document-fetch.ts';
+import { createMetadataDocuments } from '../clients/metadata-document.ts';
+import { type ReadReferences, registeredClients } from '../clients/registered.ts';
+import { createKeyring, type Keyring, LEAST_SECRET_BYTES } from '../keyring.ts';
+import type { Login, NamedProvider } from './login.ts';
+
+export interface OpenLoginDeps {
+  readonly state: Store;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Of this gateway's own disk, for a configuration that names no secret. */
+  readonly ownSecret: Buffer;
+  /** A client's metadata document could not be read, or is not acceptable. */
+  documentFailed(host: string, failure: DocumentFailure): void;
+  /** The authorization server of one connection. */
+  serverOf(login: Login, connection: string): Promise<Provider>;
+}
+
+/** Throws in words, without a secret in them, where the configuration can't take force. Opens no socket. */
+export async function openLogin(config: Config, settings: LoginConfig, deps: OpenLoginDeps): Promise<Login> {
+  const { state, now } = deps;
+  const secrets = createGoogleSecrets(createGoogleApi({ google: config.google }));
+  const keyring = await keyringOf(settings, secrets, deps.ownSecret);
+  const servers = new Map<string, Promise<Provider>>();
+  const { clientMetadataHosts: hosts, redirectHosts, registration } = settings;
+  const login: Login = {
+    config,
+    settings,
+    keyring,
+    providers: await openProviders(config, settings, { state, now, secrets }),
+    clients: createClients({
+      registered: registeredClients(settings.clients, await readClientReferences(settings, secrets)),
+      documents: createMetadataDocuments({ hosts, redirectHosts, now, failed: deps.documentFailed }),
+      registration: registration === 'on' ? { keyring, redirectHosts } : undefined,
+    }),
+    serverOf(connection) {
+      const server = servers.get(connection) ?? deps.serverOf(login, connection);
+      servers.set(connection, server);
+      return server;
+    },
+  };
+  return login;
+}
+
+type Secrets = ReturnType<typeof createGoogleSecrets>;
+
+async function keyringOf(settings: LoginConfig, secrets: Secrets, ownSecret: Buffer): Promise<Keyring> {
+  if (settings.secrets.length === 0) return createKeyring([ownSecret]);
+  const read = await Promise.all(settings.secrets.map((ref) => readSecret(ref, { secrets })));
+  const bytes = read.map(({ value }) => Buffer.from(value));
+  const short = bytes.findIndex((one) => one.length < LEAST_SECRET_BYTES);
+  if (short >= 0) {
+    throw new Error(
+      `login.secrets.${short} names a secret of less than ${LEAST_SECRET_BYTES} bytes. Make one: openssl rand -base64 48.`,
+    );
+  }
+  return createKeyring(bytes);
+}
+
+async function openProviders(
+  config: Config,
+  settings: LoginConfig,
+  { state, now, secrets }: { state: Store; now: () => number; secrets: Secrets },
+): Promise<ReadonlyMap<string, NamedProvider>> {
+  const { publicUrl } = config;
+  const opened = new Map<string, NamedProvider>();
+  for (const [name, { title = name, domains, oidc, google, entra, saml }] of Object.entries(settings.providers)) {
+    const secretOf = (ref: string) => async (): Promise<string> => (await readSecret(ref, { secrets })).value;
+    let protocol: IdentityProvider | undefined;
+    if (oidc !== undefined) {
+      protocol = createOidcProvider({ name, config: oidc, clientSecret: secretOf(oidc.clientSecret), now });
+    }
+    if (saml !== undefined) {
+      const certificates = await Promise.all(saml.certificates.map((ref) => readReferenced(ref, { secrets })));
+      protocol = createSamlProvider({ name, config: saml, publicUrl, certificates, state, now });
+    }
+    if (protocol === undefined) throw new Error(`login.providers.${name} is of a kind that is not known here.`);
+    opened.set(name, { name, title, domains, protocol });
+  }
+  return opened;
+}
+
+async function readClientReferences(settings: LoginConfig, secrets: Secrets): Promise<Record<string, ReadReferences>> {
+  const entries = Object.entries(settings.clients).map(async ([id, { secret, jwks }]) => {
+    const read: ReadReferences = {
+      ...(secret === undefined ? {} : { secret: (await readSecret(secret, { secrets })).value }),
+      ...(jwks === undefined ? {} : { jwks: await readReferenced(jwks, { secrets }) }),
+    };
+    return [id, read] as const;
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}
