@@ -31,6 +31,12 @@ export interface Recheckable {
   readonly refreshToken?: string;
 }
 
+export interface Rechecked {
+  readonly groups: readonly string[];
+  /** What asks the next time, where it is another one from now on. The one before may be dead already. */
+  readonly refreshToken?: string;
+}
+
 export interface IdentityProvider {
   /** Of the configuration. */
   readonly name: string;
@@ -53,10 +59,13 @@ export interface IdentityProvider {
     login: { readonly state: string; readonly callback: string; readonly memory: Readonly<Record<string, string>> },
   ): Promise<BrokeredIdentity>;
   /**
-   * The groups now. Absent where nobody can be asked without the person (SAML). Throws `LoginRefused`: with
-   * `provider_unavailable` try later; with any other code the person has lost the right to be here.
+   * The groups now. Absent where nobody can be asked without the person (SAML); undefined where this person is one of
+   * those, because the provider gave no refresh token: both mean that the groups of the login are all that is known.
+   * Throws `LoginRefused`: with `provider_unavailable` try later; with any other code the person has lost the right to be
+   * here. Refresh tokens rotate: ask once at a time for a session over all replicas, since two who use the same one look
+   * like a thief to the provider.
    */
-  recheck?(who: Recheckable): Promise<{ readonly groups: readonly string[]; readonly refreshToken?: string }>;
+  recheck?(who: Recheckable): Promise<Rechecked | undefined>;
 }
 
 export type LoginRefusal =
