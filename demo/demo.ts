@@ -16,9 +16,10 @@ import { openRecordings } from '../gateway/recording/read.ts';
 import { openStore } from '../gateway/store/open.ts';
 import { converse } from './conversation.ts';
 import { type FirstLook, lookAt } from './first-look.ts';
-import { type Idp, startIdp } from './idp.ts';
+import { DEMO_CLIENT, type Idp, startIdp } from './idp.ts';
 import { type Orders, startOrders } from './orders.ts';
-import { choosePorts, makeFolder } from './places.ts';
+import { peopleInFile } from './people.ts';
+import { choosePorts, makeFolder, secretInFile } from './places.ts';
 import { demoReport } from './report.ts';
 import { readYours, type YourOptions, type YourServer } from './your-server.ts';
 
@@ -88,10 +89,17 @@ async function startDemo(options: DemoOptions): Promise<Demo> {
     const orders = await startOrders({ port: ports.orders });
     opened.push(orders);
     const mcp = mcpOf('orders', new URL(orders.url));
-    const resources = [mcp, ...(yours === undefined ? [] : [mcpOf('yours', yours.url)])];
-    const idp = await startIdp({ port: ports.idp, resources: () => resources, keyFile: join(folder, 'idp-key.json') });
+    const secretFile = join(folder, 'idp-client-secret');
+    const idp = await startIdp({
+      port: ports.idp,
+      callbacks: () => [`${publicUrl}/oauth/callback/demo`],
+      clientSecret: await secretInFile(secretFile),
+      people: await peopleInFile(join(folder, 'people.yaml')),
+      keyFile: join(folder, 'idp-key.json'),
+      grantsFile: join(folder, 'idp-grants.json'),
+    });
     opened.push(idp);
-    const gateway = await startGatewayFor({ folder, port: ports.gateway, publicUrl, idp, orders, yours });
+    const gateway = await startGatewayFor({ folder, port: ports.gateway, publicUrl, idp, secretFile, orders, yours });
     opened.push(gateway);
     // Before the conversation, so that this is the latest session.
     const met = yours === undefined ? undefined : await meet(yours, mcpOf('yours', yours.url));
@@ -127,10 +135,11 @@ async function startGatewayFor(parts: {
   port: number;
   publicUrl: string;
   idp: Idp;
+  secretFile: string;
   orders: Orders;
   yours: YourServer | undefined;
 }): Promise<RunningGateway> {
-  const { folder, port, publicUrl, idp, orders, yours } = parts;
+  const { folder, port, publicUrl, idp, secretFile, orders, yours } = parts;
   const upstreamOf = (url: URL): Record<string, unknown> => ({
     upstream: { url: url.origin, ...(isLoopback(url) ? { allowAddresses: ['loopback'] } : {}) },
     paths: [url.pathname],
@@ -144,7 +153,16 @@ async function startGatewayFor(parts: {
     replica: 'demo',
     drain: '1s',
     policies: 'allow-all',
-    issuers: { demo: { issuer: idp.issuer } },
+    login: {
+      // Somebody who is taken out of a group in people.yaml is to be seen leaving.
+      recheckEvery: '5s',
+      providers: {
+        demo: {
+          title: 'the demo’s identity provider',
+          oidc: { issuer: idp.issuer, clientId: DEMO_CLIENT, clientSecret: `file:${secretFile}` },
+        },
+      },
+    },
     connections: {
       orders: { title: 'Orders (sample)', ...upstreamOf(new URL(orders.url)), groups: ['analysts', 'engineers'] },
       ...(yours === undefined

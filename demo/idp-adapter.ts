@@ -1,3 +1,4 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 
 /** Enough for a demo; beyond it the oldest entry goes, so that a flood of logins can't fill the memory. */
@@ -8,14 +9,59 @@ interface Entry {
   readonly expires: number;
 }
 
+/** What outlives a restart where there is a file for it. */
+const LASTING = ['Grant', 'RefreshToken'];
+
 /**
- * Where the demo's identity provider keeps its interactions, grants and codes: this process, until it ends.
+ * Where the demo's identity provider keeps its interactions, grants and codes: this process, until it ends; grants and
+ * refresh tokens in `file` too, where there is one.
  *
  * `alreadyUsed` makes the error that a second use of a one-time object ends in.
  */
-export function createAdapters(alreadyUsed: () => Error): (model: string) => Adapter {
-  const entries = new Map<string, Entry>();
-  return (model) => (model === 'Session' ? nothing() : inMemory(model, entries, alreadyUsed));
+export function createAdapters(alreadyUsed: () => Error, file?: string): (model: string) => Adapter {
+  const entries = file === undefined ? new Map<string, Entry>() : readEntries(file);
+  return (model) => {
+    if (model === 'Session') return nothing();
+    const adapter = inMemory(model, entries, alreadyUsed);
+    return file !== undefined && LASTING.includes(model) ? written(adapter, entries, file) : adapter;
+  };
+}
+
+function readEntries(file: string): Map<string, Entry> {
+  try {
+    return new Map(JSON.parse(readFileSync(file, 'utf8')) as [string, Entry][]);
+  } catch {
+    // None yet, or one that can't be read: everybody logs in again.
+    return new Map();
+  }
+}
+
+/** Writes the file after each change: whole, beside the one before, so that a crash leaves one of the two. */
+function written(adapter: Adapter, entries: Map<string, Entry>, file: string): Adapter {
+  const write = (): void => {
+    const lasting = [...entries].filter(([name]) => LASTING.some((model) => name.startsWith(`${model}:`)));
+    writeFileSync(`${file}.new`, JSON.stringify(lasting), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  };
+  return {
+    ...adapter,
+    async upsert(id, payload, expiresIn) {
+      await adapter.upsert(id, payload, expiresIn);
+      write();
+    },
+    async consume(id) {
+      await adapter.consume(id);
+      write();
+    },
+    async destroy(id) {
+      await adapter.destroy(id);
+      write();
+    },
+    async revokeByGrantId(grantId) {
+      await adapter.revokeByGrantId(grantId);
+      write();
+    },
+  };
 }
 
 function inMemory(model: string, entries: Map<string, Entry>, alreadyUsed: () => Error): Adapter {

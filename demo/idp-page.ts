@@ -36,7 +36,7 @@ const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
  * @param redirect the redirect URI, already checked by the provider. A browser applies `form-action` to every redirect
  *   that follows the form, so the client's own origin has to be allowed as well.
  */
-export function loginPage(users: readonly DemoUser[], client: string, resource: string, redirect: string): Page {
+export function loginPage(users: readonly DemoUser[], redirect: string): Page {
   const buttons = users.map(
     (user) =>
       `<button name="user" value="${escapeHtml(user.name)}"><strong>${escapeHtml(user.fullName)}</strong>` +
@@ -45,7 +45,7 @@ export function loginPage(users: readonly DemoUser[], client: string, resource: 
   return page(
     200,
     'Who are you?',
-    `<p>${escapeHtml(client)} wants to call <code>${escapeHtml(resource)}</code> for you.</p>
+    `<p>The gateway at <code>${escapeHtml(new URL(redirect).host)}</code> asks who you are.</p>
 <p class="note">Demo identity provider without passwords: whoever can open this page can be anyone here.</p>
 <form method="post">
 ${buttons.join('\n')}

@@ -4,14 +4,15 @@ import type { AddressInfo } from 'node:net';
 import type { Configuration, default as Provider } from 'oidc-provider';
 import { createAdapters } from './idp-adapter.ts';
 import { loginPage, type Page, problemPage } from './idp-page.ts';
+import { builtInPeople, type People } from './people.ts';
 import { type SigningKey, signingKey } from './signing-key.ts';
-import { DEMO_USERS, demoUser } from './users.ts';
 
-/** Seconds: a working day, as long as a session of the gateway lasts without a pause. */
-const ACCESS_TOKEN_LIFETIME = 8 * 3600;
+/** Seconds: longer than a session of the gateway. */
+const GRANT_LIFETIME = 24 * 3600;
+const TOKEN_LIFETIME = 600;
 const LOGIN_LIFETIME = 600;
-/** The one scope of a resource: whether a call is allowed is the gateway's policy, not a matter of scopes. */
-const RESOURCE_SCOPE = 'mcp';
+/** The gateway, to this provider: one confidential client. */
+export const DEMO_CLIENT = 'verbatim';
 
 export interface Idp {
   /** `http://127.0.0.1:<port>`: the `iss` of every token. */
@@ -19,59 +20,71 @@ export interface Idp {
   close(): Promise<void>;
 }
 
+export interface IdpOptions {
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** Where logins come back to: `<publicUrl>/oauth/callback/<name>` of a gateway. Asked anew for each login. */
+  readonly callbacks: () => readonly string[];
+  /** That the gateway shows when it redeems a code. */
+  readonly clientSecret: string;
+  /** Left out: those that are written in the program. */
+  readonly people?: People;
+  /** Where the signing key stays (mode 0600). Without it each start has a key of its own. */
+  readonly keyFile?: string;
+  /** Where grants and refresh tokens stay (mode 0600), so that sessions outlive a restart on the same port. */
+  readonly grantsFile?: string;
+}
+
 /**
- * The demo's identity provider: real OpenID Connect (code with PKCE, RFC 8707 resources, RFC 9068 access tokens) for
- * made-up people who have no passwords. It listens on loopback only.
+ * The demo's identity provider: real OpenID Connect (code with PKCE, ID tokens with groups, refresh tokens) for made-up
+ * people who have no passwords. It listens on loopback only.
  *
- * @param options.port 0 takes any free port.
- * @param options.resources the URLs that a token may be for, asked anew for each login; compared to the letter.
- * @param options.keyFile where the signing key stays (mode 0600), so that tokens outlive a restart on the same port.
- *   Without it each start has a key of its own.
- * @throws Error with words for a person: the port is taken, or the key file is unusable.
+ * @throws Error with words for a person: the port is taken, or a file is unusable.
  */
-export async function startIdp(options: {
-  port: number;
-  resources: () => readonly string[];
-  keyFile?: string;
-}): Promise<Idp> {
+export async function startIdp(options: IdpOptions): Promise<Idp> {
   const [key, library] = await Promise.all([signingKey(options.keyFile), import('oidc-provider')]);
+  const people = options.people ?? builtInPeople;
   const http = await listen(options.port);
   const issuer = new URL(`http://127.0.0.1:${http.port}`).origin;
-  const provider = new library.default(issuer, configuration(library, key, options.resources));
-  http.serve(createHandler(provider, issuer, library.errors));
+  const provider = new library.default(issuer, configuration(library, key, people, options));
+  http.serve(createHandler(provider, issuer, library.errors, people));
   return { issuer, close: http.close };
 }
 
 function configuration(
   { errors, interactionPolicy }: typeof import('oidc-provider'),
   key: SigningKey,
-  resources: () => readonly string[],
+  people: People,
+  { callbacks, clientSecret, grantsFile }: IdpOptions,
 ): Configuration {
   const policy = interactionPolicy.base();
-  // The clients are the demo's own, so nobody is asked for consent: this check would ask for it in each native login.
-  policy.get('consent')?.checks.remove('native_client_prompt');
+  // The one client is the gateway, which asks for consent itself.
+  policy.get('consent')?.checks.clear();
+  const adapters = createAdapters(() => new errors.InvalidGrant('it was used before'), grantsFile);
+  const gateway = () => ({
+    client_id: DEMO_CLIENT,
+    client_name: 'Verbatim',
+    client_secret: clientSecret,
+    redirect_uris: [...callbacks()],
+    token_endpoint_auth_method: 'client_secret_basic' as const,
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code' as const],
+    id_token_signed_response_alg: 'ES256' as const,
+  });
+  const claimsOf = (name: string) => {
+    const user = people.find(name);
+    return user && { name: user.fullName, email: user.email, email_verified: true, groups: [...user.groups] };
+  };
 
   return {
-    adapter: createAdapters(() => new errors.InvalidGrant('it was used before')),
-    clients: [
-      {
-        client_id: 'verbatim-cli',
-        client_name: 'The verbatim command line',
-        // Native clients may use any port on the loopback address (RFC 8252, section 7.3).
-        application_type: 'native',
-        redirect_uris: ['http://127.0.0.1/callback'],
-        token_endpoint_auth_method: 'none',
-        grant_types: ['authorization_code'],
-        response_types: ['code'],
-        id_token_signed_response_alg: 'ES256',
-      },
-    ],
-    // Dynamic registration stays off (the library's default): MCP clients will register at the gateway's own
-    // authorization server, and to an identity provider the gateway is one registered client.
-    clientAuthMethods: ['none'],
-    clientDefaults: { id_token_signed_response_alg: 'ES256' },
+    adapter: (model) => {
+      const adapter = adapters(model);
+      if (model !== 'Client') return adapter;
+      return { ...adapter, find: async (id) => (id === DEMO_CLIENT ? gateway() : undefined) };
+    },
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post'],
     responseTypes: ['code'],
-    scopes: ['openid', RESOURCE_SCOPE],
+    scopes: ['openid', 'profile', 'email'],
     pkce: { required: () => true },
     jwks: { keys: [{ ...key, use: 'sig', alg: 'ES256' }] },
     cookies: { keys: [randomBytes(32).toString('base64url')] },
@@ -85,48 +98,30 @@ function configuration(
       pushedAuthorizationRequests: { enabled: false },
       rpInitiatedLogout: { enabled: false },
       userinfo: { enabled: false },
-      resourceIndicators: {
-        enabled: true,
-        // Without this throw a login that names no resource would go on to a token for nobody in particular.
-        defaultResource: () => {
-          throw new errors.InvalidTarget('the resource parameter is missing (RFC 8707)');
-        },
-        getResourceServerInfo: (ctx, resource) => {
-          if (ctx.oidc.params?.resource !== resource)
-            throw new errors.InvalidTarget('ask for one resource at a time (RFC 8707)');
-          if (!resources().includes(resource)) throw new errors.InvalidTarget('this resource is not known here');
-          return {
-            scope: RESOURCE_SCOPE,
-            audience: resource,
-            accessTokenTTL: ACCESS_TOKEN_LIFETIME,
-            accessTokenFormat: 'jwt',
-            jwt: { sign: { alg: 'ES256' } },
-          };
-        },
-        useGrantedResource: () => true,
-      },
     },
     ttl: {
-      AccessToken: ACCESS_TOKEN_LIFETIME,
+      AccessToken: TOKEN_LIFETIME,
       AuthorizationCode: 60,
-      Grant: ACCESS_TOKEN_LIFETIME,
+      Grant: GRANT_LIFETIME,
       IdToken: LOGIN_LIFETIME,
       Interaction: LOGIN_LIFETIME,
+      RefreshToken: GRANT_LIFETIME,
       Session: LOGIN_LIFETIME,
     },
+    rotateRefreshToken: true,
+    issueRefreshToken: async () => true,
     // The adapter keeps no sessions, so nothing can depend on one.
     expiresWithSession: () => false,
+    // Asked at each refresh too: somebody who is not there any more gets nothing.
     findAccount: (_ctx, name) => {
-      const user = demoUser(name);
-      return user && { accountId: user.name, claims: () => ({ sub: user.name, ...claims(user.name) }) };
+      const claims = claimsOf(name);
+      return claims && { accountId: name, claims: () => ({ sub: name, ...claims }) };
     },
-    extraTokenClaims: (_ctx, token) => ('accountId' in token ? claims(token.accountId) : undefined),
     loadExistingGrant: async (ctx) => {
-      const { account, client, provider, resourceServers } = ctx.oidc;
+      const { account, client, provider } = ctx.oidc;
       if (account === undefined || client === undefined) return undefined;
       const grant = new provider.Grant({ accountId: account.accountId, clientId: client.clientId });
-      grant.addOIDCScope(`openid ${RESOURCE_SCOPE}`);
-      for (const resource of Object.keys(resourceServers ?? {})) grant.addResourceScope(resource, RESOURCE_SCOPE);
+      grant.addOIDCScope('openid profile email');
       await grant.save();
       return grant;
     },
@@ -142,12 +137,12 @@ function configuration(
   };
 }
 
-function claims(name: string): { name: string; email: string; email_verified: true; groups: string[] } | undefined {
-  const user = demoUser(name);
-  return user && { name: user.fullName, email: user.email, email_verified: true, groups: [...user.groups] };
-}
-
-function createHandler(provider: Provider, issuer: string, errors: typeof import('oidc-provider').errors) {
+function createHandler(
+  provider: Provider,
+  issuer: string,
+  errors: typeof import('oidc-provider').errors,
+  people: People,
+) {
   const protocol = provider.callback();
 
   async function login(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -155,11 +150,7 @@ function createHandler(provider: Provider, issuer: string, errors: typeof import
     const { uid, params } = await provider.interactionDetails(request, response);
     if (request.url !== `/login/${uid}`) throw new errors.SessionNotFound('another login was started since');
     if (request.method === 'GET') {
-      const client = await provider.Client.find(String(params.client_id));
-      return send(
-        response,
-        loginPage(DEMO_USERS, client?.clientName ?? '', String(params.resource), String(params.redirect_uri)),
-      );
+      return send(response, loginPage(people.all(), String(params.redirect_uri)));
     }
     if (request.method !== 'POST') {
       response.setHeader('Allow', 'GET, POST');
@@ -176,7 +167,7 @@ function createHandler(provider: Provider, issuer: string, errors: typeof import
         error: 'access_denied',
         error_description: 'the person cancelled the login',
       });
-    const user = demoUser(form.get('user'));
+    const user = people.find(form.get('user'));
     if (user === undefined)
       return send(response, problemPage(400, 'Nobody by that name', 'Go back and choose one of the people shown.'));
     return provider.interactionFinished(request, response, { login: { accountId: user.name, remember: false } });

@@ -3,6 +3,7 @@
  *
  * Exit codes: 0 done; 1 it failed; 2 it was called wrongly.
  */
+import { readFile } from 'node:fs/promises';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { Place } from './serve.ts';
 
@@ -32,7 +33,11 @@ function createProgram(): Command {
   program
     .command('serve')
     .description('run the identity provider and the MCP server on loopback; addresses on stdout as JSON, then silence')
-    .requiredOption('--resource <url...>', 'what tokens may be for: the addresses that MCP clients get')
+    .requiredOption(
+      '--callback <url...>',
+      'where logins come back to: <publicUrl>/oauth/callback/<name> of the gateway',
+    )
+    .requiredOption('--client-secret <file>', 'holds what the gateway shows to the identity provider')
     .requiredOption('--idp-port <number>', 'of the identity provider', parsePort)
     .requiredOption('--orders-port <number>', 'of the MCP server', parsePort)
     .option('--relay <host:port>', 'reach the identity provider here too', parsePlace)
@@ -45,13 +50,20 @@ function createProgram(): Command {
   return program;
 }
 
-async function serve(options: { resource: string[]; idpPort: number; ordersPort: number; relay?: Place }) {
+async function serve(options: {
+  callback: string[];
+  clientSecret: string;
+  idpPort: number;
+  ordersPort: number;
+  relay?: Place;
+}) {
   const stop = new Promise<void>((done) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
   });
   const { serveDemo } = await import('./serve.ts');
-  const { resource, ...rest } = options;
-  const demo = await serveDemo({ resources: resource, ...rest });
+  const { callback: callbacks, clientSecret: file, ...rest } = options;
+  const clientSecret = (await readFile(file, 'utf8')).trim();
+  const demo = await serveDemo({ callbacks, clientSecret, ...rest });
   process.stdout.write(`${JSON.stringify({ idp: demo.idp, orders: demo.orders })}\n`);
   await stop;
   await demo.close();

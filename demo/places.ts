@@ -1,5 +1,6 @@
 /** Where the demo is: its folder and its ports, each refused in words before anything is started. */
-import { mkdir, stat } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { CommandError } from '../gateway/cli/context.ts';
@@ -30,6 +31,15 @@ export async function choosePorts(first: number): Promise<Ports> {
   }
   for (const port of Object.values(ports)) await tryPort(port);
   return ports;
+}
+
+/** The secret in a file (mode 0600), which is made where there is none. */
+export async function secretInFile(path: string): Promise<string> {
+  const made = randomBytes(32).toString('base64url');
+  await writeFile(path, `${made}\n`, { flag: 'wx', mode: 0o600 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  return (await readFile(path, 'utf8')).trim();
 }
 
 /** Listens there for a moment; the port that it was. */

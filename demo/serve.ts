@@ -20,13 +20,15 @@ export interface Place {
 /**
  * The demo without its gateway: identity provider and MCP server, for a gateway that runs as a process of its own.
  *
- * @param options.resources the URLs that tokens may be for: the gateway's connections.
+ * @param options.callbacks where logins come back to: `<publicUrl>/oauth/callback/<name>` of the gateway.
+ * @param options.clientSecret what the gateway shows to the identity provider.
  * @param options.relay listens there for the identity provider, which itself listens on loopback only. A container
  *   needs it: what the host publishes arrives at the container's own address, not at its loopback.
  * @throws Error with words for a person: a port is taken.
  */
 export async function serveDemo(options: {
-  resources: readonly string[];
+  callbacks: readonly string[];
+  clientSecret: string;
   idpPort: number;
   ordersPort: number;
   relay?: Place;
@@ -36,7 +38,11 @@ export async function serveDemo(options: {
     for (const part of opened.reverse()) await part.close();
   };
   try {
-    const idp = await startIdp({ port: options.idpPort, resources: () => options.resources });
+    const idp = await startIdp({
+      port: options.idpPort,
+      callbacks: () => options.callbacks,
+      clientSecret: options.clientSecret,
+    });
     opened.push(idp);
     const orders = await startOrders({ port: options.ordersPort });
     opened.push(orders);

@@ -32,7 +32,3 @@ export const DEMO_USERS: readonly DemoUser[] = [
     work: 'reads what was recorded',
   },
 ];
-
-export function demoUser(name: string | null | undefined): DemoUser | undefined {
-  return DEMO_USERS.find((user) => user.name === name);
-}

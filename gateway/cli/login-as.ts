@@ -1,7 +1,8 @@
 import { LoginError, reason } from './login-error.ts';
+import { isLoopback } from './login-metadata.ts';
 
 const REQUEST_TIMEOUT_MS = 10_000;
-const MOST_STEPS = 12;
+const MOST_STEPS = 24;
 /** What the login page of the demo's identity provider carries, and no other page. */
 const DEMO_PAGE = '<meta name="verbatim-demo" content="login">';
 
@@ -9,10 +10,19 @@ interface Cookie {
   readonly value: string;
   readonly path: string;
 }
+/** By origin: the gateway and the identity provider are two, though both may be on 127.0.0.1. */
+type Cookies = Map<string, Map<string, Cookie>>;
+
+/** Where the browser goes next, with a form or without. */
+interface Step {
+  readonly url: URL;
+  readonly form?: URLSearchParams;
+}
 
 /**
- * Logs in at the demo's identity provider without a browser: chooses `user` on its login page, then follows it to the
- * loopback redirect. It stays within the provider's origin until then, so that no redirect can send it elsewhere.
+ * Logs in at a gateway before the demo's identity provider without a browser: agrees on the gateway's page, chooses
+ * `user` on the provider's, then follows to the loopback redirect. Until then it stays on this machine, so that no
+ * redirect can send it elsewhere, and it answers no login page but the demo's.
  *
  * @throws LoginError `not_the_demo`, `no_such_user`, `refused`, `unreachable`
  */
@@ -21,57 +31,75 @@ export async function loginAs(
   options: { authorizationUrl: URL; redirectUri: string; fetch: typeof globalThis.fetch },
 ): Promise<void> {
   const { authorizationUrl, redirectUri, fetch } = options;
-  const cookies = new Map<string, Cookie>();
-  let url = authorizationUrl;
-  let form: URLSearchParams | undefined;
-
+  const cookies: Cookies = new Map();
+  let step: Step = { url: authorizationUrl };
   for (let steps = 0; steps < MOST_STEPS; steps++) {
-    const response = await request(url, form, cookies, fetch);
+    if (!isLoopback(step.url)) throw elsewhere(authorizationUrl, step.url.origin);
+    const response = await request(step, cookies, fetch);
     const location = response.headers.get('location');
-    if (location === null) {
-      const page = await response.text();
-      if (form !== undefined || response.status !== 200 || !page.includes(DEMO_PAGE)) throw unexpected(url, response);
-      checkUser(user, page, url.origin);
-      form = new URLSearchParams({ user });
-      continue;
-    }
-    await response.body?.cancel();
-    const next = URL.parse(location, url.href);
-    if (next !== null && `${next.origin}${next.pathname}` === redirectUri) {
+    const next: Step =
+      location === null
+        ? stepFrom(await response.text(), step, response.status, user)
+        : { url: urlFrom(location, step.url, authorizationUrl) };
+    await response.body?.cancel().catch(() => {});
+    if (`${next.url.origin}${next.url.pathname}` === redirectUri) {
       // Not awaited: the listener answers when the code has been redeemed, which waits for this function's caller.
-      void visit(next, fetch);
+      void visit(next.url, fetch);
       return;
     }
-    if (next?.origin !== authorizationUrl.origin)
-      throw new LoginError(
-        'not_the_demo',
-        `${authorizationUrl.origin} redirects to ${next?.origin ?? location}. --as works at the demo's identity provider only; leave it out to log in with a browser.`,
-      );
-    url = next;
-    form = undefined;
+    step = next;
   }
   throw new LoginError('refused', `${authorizationUrl.origin} redirects in circles. Start the demo again.`);
 }
 
-function unexpected(url: URL, response: Response): LoginError {
+function urlFrom(location: string, base: URL, from: URL): URL {
+  const url = URL.parse(location, base.href);
+  if (url === null) throw elsewhere(from, location);
+  return url;
+}
+
+function elsewhere({ origin }: URL, where: string): LoginError {
   return new LoginError(
     'not_the_demo',
-    `${url.origin} answered ${response.status} with a page that is not the demo's login. --as works at the demo's identity provider only; leave it out to log in with a browser.`,
+    `${origin} redirects to ${where}. --as works with the demo's identity provider only; leave it out to log in with a browser.`,
   );
 }
 
+/** What a person would do on a page: agree, choose a name, go on. */
+function stepFrom(page: string, { url, form }: Step, status: number, user: string): Step {
+  const onward = /<meta http-equiv="refresh" content="0; url=([^"]+)"/.exec(page)?.[1];
+  if (onward !== undefined) return { url: new URL(decode(onward)) };
+  if (page.includes(DEMO_PAGE) && form === undefined) {
+    checkUser(user, page, url.origin);
+    return { url, form: new URLSearchParams({ user }) };
+  }
+  const csrf = /<input type="hidden" name="csrf" value="([^"]+)"/.exec(page)?.[1];
+  const action = /<form[^>]* action="([^"]+)"/.exec(page)?.[1];
+  if (csrf !== undefined && action !== undefined && form === undefined) {
+    return { url: new URL(decode(action), url), form: new URLSearchParams({ csrf: decode(csrf), action: 'continue' }) };
+  }
+  // A page that says why it ends here, and leads back to the client with it.
+  const back = /<a class="button" href="([^"]*[?&](?:amp;)?told=1)"/.exec(page)?.[1];
+  if (back !== undefined) return { url: new URL(decode(back), url) };
+  throw new LoginError(
+    'not_the_demo',
+    `${url.origin} answered ${status} with a page that --as does not know. It works with the demo's identity provider only; leave it out to log in with a browser.`,
+  );
+}
+
+function decode(text: string): string {
+  return text.replaceAll('&amp;', '&');
+}
+
 function checkUser(user: string, page: string, origin: string): void {
-  const offered = [...page.matchAll(/<button name="user" value="([a-z]+)">/g)].map(([, name]) => name ?? '');
+  const offered = [...page.matchAll(/<button name="user" value="([a-z0-9-]+)">/g)].map(([, name]) => name ?? '');
   if (!offered.includes(user))
     throw new LoginError('no_such_user', `There is no "${user}" at ${origin}. Use --as ${offered.join(', ')}.`);
 }
 
-async function request(
-  url: URL,
-  form: URLSearchParams | undefined,
-  cookies: Map<string, Cookie>,
-  fetch: typeof globalThis.fetch,
-): Promise<Response> {
+async function request({ url, form }: Step, all: Cookies, fetch: typeof globalThis.fetch): Promise<Response> {
+  const cookies = all.get(url.origin) ?? new Map<string, Cookie>();
+  all.set(url.origin, cookies);
   const sent = [...cookies]
     .filter(([, { path }]) => covers(path, url.pathname))
     .map(([name, { value }]) => `${name}=${value}`);
