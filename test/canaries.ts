@@ -11,9 +11,12 @@ import { createPrivateKey } from 'node:crypto';
 export interface Place {
   readonly name: string;
   readonly bytes: Buffer;
+  /** What a gateway told its clients: the one place for what it issued to them. */
+  readonly toClients?: true;
 }
 
 interface Needle {
+  readonly issued: boolean;
   readonly label: string;
   readonly form: string;
   readonly bytes: Buffer;
@@ -28,13 +31,21 @@ const EXCERPT = 24;
 const BITS = 20;
 
 const known = new Set<string>();
-let pending: (readonly [value: string | Buffer, label: string])[] = [];
+const issuedValues = new Set<string>();
+let pending: (readonly [value: string | Buffer, label: string, issued: boolean])[] = [];
 const seen = new Uint8Array(1 << BITS);
 const byGram = new Map<number, (readonly [Needle, number])[]>();
 
 /** Says that a value must be nowhere from now on. `label` is what a failure calls it. Returns the value. */
 export function secret<T extends string | Buffer>(value: T, label: string): T {
-  pending.push([value, label]);
+  if (typeof value !== 'string' || !issuedValues.has(value)) pending.push([value, label, false]);
+  return value;
+}
+
+/** Says that a value is a client's own, issued by the gateway: it may be in what clients are told and nowhere else. */
+export function issued(value: string, label: string): string {
+  issuedValues.add(value);
+  pending.push([value, label, true]);
   return value;
 }
 
@@ -42,8 +53,10 @@ export function secret<T extends string | Buffer>(value: T, label: string): T {
 export function assertNoSecrets(places: Iterable<Place>): void {
   const found = new Set<string>();
   index();
-  for (const { name, bytes } of places) {
-    for (const { label, form } of needlesIn(bytes)) found.add(`${label} is in ${name}, ${form}`);
+  for (const { name, bytes, toClients } of places) {
+    for (const { label, form, issued } of needlesIn(bytes)) {
+      if (!issued || toClients !== true) found.add(`${label} is in ${name}, ${form}`);
+    }
   }
   if (found.size === 0) return;
   const some = [...found].slice(0, 10);
@@ -78,13 +91,13 @@ function slotOf(gram: number): number {
 function index(): void {
   const fresh = pending;
   pending = [];
-  for (const [value, label] of fresh) {
+  for (const [value, label, issued] of fresh) {
     for (const core of coresOf(value)) {
       const excerpt = core.subarray(-EXCERPT);
       const id = excerpt.toString('hex');
       if (excerpt.length < SHORTEST || known.has(id)) continue;
       known.add(id);
-      for (const [form, bytes] of formsOf(excerpt)) add({ label, form, bytes });
+      for (const [form, bytes] of formsOf(excerpt)) add({ label, form, bytes, issued });
     }
   }
 }

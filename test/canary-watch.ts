@@ -84,8 +84,9 @@ function clientPlaces(chunks: readonly Buffer[]): Place[] {
   const isFraming = (chunk: Buffer): boolean => chunk.length < 9 && /^([0-9a-f]+|\r\n)$/.test(chunk.toString('latin1'));
   const body = chunks.filter((chunk) => !isFraming(chunk));
   const name = 'the bytes to a client';
-  const whole = { name, bytes: Buffer.concat(chunks) };
-  return body.length === chunks.length ? [whole] : [whole, { name, bytes: Buffer.concat(body) }];
+  const toClients = true;
+  const whole: Place = { name, bytes: Buffer.concat(chunks), toClients };
+  return body.length === chunks.length ? [whole] : [whole, { name, bytes: Buffer.concat(body), toClients }];
 }
 
 /** The gateway's stores and its disk, whose keys are secrets themselves. */

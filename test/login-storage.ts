@@ -1,0 +1,73 @@
+/** What an SDK client keeps of its login, with a browser that logs in as somebody of the demo. */
+import type { OAuthClientProvider } from '@modelcontextprotocol/sdk/client/auth.js';
+import { loginAs } from '../gateway/cli/login-as.ts';
+import { issued } from './canaries.ts';
+
+export interface LoginStorage extends OAuthClientProvider {
+  /** Where the browser came back to, last. */
+  arrived(): URL;
+  /** How often somebody had to log in. */
+  logins(): number;
+  spoilAccessToken(): void;
+  kept(): { readonly accessToken: string; readonly refreshToken: string };
+}
+
+type Tokens = Parameters<OAuthClientProvider['saveTokens']>[0];
+type Client = Awaited<ReturnType<OAuthClientProvider['clientInformation']>>;
+
+const REDIRECT = 'http://127.0.0.1:9/callback';
+
+export function createLoginStorage(user: string): LoginStorage {
+  let client: Client;
+  let tokens: Tokens | undefined;
+  let verifier = '';
+  let arrived: URL | undefined;
+  let logins = 0;
+  return {
+    redirectUrl: REDIRECT,
+    clientMetadata: { client_name: 'A test', redirect_uris: [REDIRECT] },
+    clientInformation: () => client,
+    saveClientInformation(registered) {
+      client = registered;
+    },
+    tokens: () => tokens,
+    saveTokens(got) {
+      issued(got.access_token, 'an access token of the gateway');
+      if (got.refresh_token !== undefined) issued(got.refresh_token, 'a refresh token of the gateway');
+      tokens = got;
+    },
+    codeVerifier: () => verifier,
+    saveCodeVerifier(made) {
+      verifier = made;
+    },
+    async redirectToAuthorization(authorizationUrl) {
+      logins++;
+      arrived = await authorize(user, authorizationUrl, REDIRECT);
+    },
+    arrived() {
+      if (arrived === undefined) throw new Error('Nobody has logged in.');
+      return arrived;
+    },
+    logins: () => logins,
+    spoilAccessToken() {
+      if (tokens !== undefined) tokens = { ...tokens, access_token: 'dead' };
+    },
+    kept: () => ({ accessToken: tokens?.access_token ?? '', refreshToken: tokens?.refresh_token ?? '' }),
+  };
+}
+
+/** Where the browser comes back to the client, with a code or an error, when `user` has logged in. */
+export async function authorize(user: string, authorizationUrl: URL, redirectUri: string): Promise<URL> {
+  const back = Promise.withResolvers<URL>();
+  await loginAs(user, {
+    authorizationUrl,
+    redirectUri,
+    async fetch(input, init) {
+      const url = new URL(input instanceof Request ? input.url : input);
+      if (`${url.origin}${url.pathname}` !== redirectUri) return fetch(input, init);
+      back.resolve(url);
+      return new Response('');
+    },
+  });
+  return back.promise;
+}
