@@ -13,13 +13,13 @@ export type ReadDocument =
 const list = z.array(z.string()).max(50);
 const document = z.object({
   client_id: z.string(),
-  client_name: z.unknown(),
+  client_name: z.unknown().optional(),
   redirect_uris: list.min(1).max(20),
   grant_types: list.nullish(),
   response_types: list.nullish(),
   token_endpoint_auth_method: z.enum(['none', 'private_key_jwt']).nullish(),
-  jwks: z.unknown(),
-  jwks_uri: z.unknown(),
+  jwks: z.unknown().optional(),
+  jwks_uri: z.unknown().optional(),
   // Section 4.1: a document is public, so nothing in it is a secret.
   client_secret: z.undefined().optional(),
   client_secret_expires_at: z.undefined().optional(),

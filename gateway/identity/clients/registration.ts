@@ -36,14 +36,16 @@ export type Registration =
 export const SEALED_PREFIX = 'v1.';
 /** Clients keep an id beside their tokens and put it into addresses. Real ones take 130 to 400 characters. */
 export const MOST_ID_CHARACTERS = 1000;
-/** Base64 of the sealed text, its nonce and its tag just fits. */
-const MOST_SEALED_BYTES = 720;
+/** What fits into an id as Base64 with a nonce of 12 bytes and a tag of 16. */
+const MOST_SEALED_BYTES = Math.floor(((MOST_ID_CHARACTERS - SEALED_PREFIX.length) * 3) / 4) - 28;
+/** As many digits as any time of these three centuries has. */
+const LONGEST_TIME = 9_999_999_999_000;
 const MOST_REDIRECTS = 10;
 
 const words = z.array(z.string().max(200)).max(20).nullish();
 const request = z.object({
-  redirect_uris: z.unknown(),
-  client_name: z.unknown(),
+  redirect_uris: z.unknown().optional(),
+  client_name: z.unknown().optional(),
   grant_types: words,
   response_types: words,
 });
@@ -76,7 +78,7 @@ export function readRegistration(body: unknown, rules: RegistrationRules): Regis
     redirectUris: accepted,
     refresh: grants == null || grants.includes('refresh_token'),
   });
-  if (Buffer.byteLength(sealable(metadata, 0)) > MOST_SEALED_BYTES) {
+  if (Buffer.byteLength(sealable(metadata, LONGEST_TIME)) > MOST_SEALED_BYTES) {
     return refused('invalid_redirect_uri', 'The redirect_uris are too long together. Register fewer, or shorter ones.');
   }
   return { ok: true, metadata };
