@@ -53,11 +53,15 @@ export interface SamlAnswer {
   readonly confirmationEnds?: number | null;
   readonly sessionEnds?: number;
   readonly authenticated?: boolean;
+  /** A line for each element, as some products write. */
+  readonly pretty?: boolean;
   /** Inside Conditions, behind the audience. */
   readonly conditions?: string;
   /** A status other than Success, without an assertion. */
   readonly status?: string;
   readonly statusWithAssertion?: string;
+  /** Rewrites the assertion before it is signed; it has to stay canonical. */
+  readonly rewrite?: (assertion: string) => string;
   /** After everything was signed. */
   readonly change?: (xml: string) => string;
 }
@@ -141,7 +145,9 @@ function write(request: SamlRequest, how: SamlAnswer, world: World): string {
   const at = instant(world.now);
   const id = `_response${world.serial}`;
   const assertionId = how.assertionId ?? `_assertion${world.serial}`;
-  const plain = assertion(request, how, world, assertionId);
+  const { rewrite = (xml: string) => xml } = how;
+  const written = rewrite(assertion(request, how, world, assertionId));
+  const plain = how.pretty === true ? written.replaceAll('><', '>\n<') : written;
   const inner = signed === 'assertion' || signed === 'both' ? signXml(plain, assertionId, key, algorithm) : plain;
   const responseIssuer = how.responseIssuer === undefined ? world.entityId : how.responseIssuer;
   const status = how.status ?? how.statusWithAssertion ?? `${STATUS}Success`;

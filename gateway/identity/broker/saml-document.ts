@@ -12,7 +12,9 @@ import { invalid } from './saml-refusal.ts';
 
 export interface SamlDocument {
   readonly xml: string;
-  /** Attributes and texts of the outermost element: unsigned, unless the whole response is signed. */
+  /** Whether there is a signature of the whole response; a good one or not. */
+  readonly signed: boolean;
+  /** Of the outermost element: anybody's, unless it is signed. */
   readonly destination: string | undefined;
   readonly inResponseTo: string | undefined;
   readonly issuer: string | undefined;
@@ -81,6 +83,7 @@ function examine(xml: string): Omit<SamlDocument, 'xml'> {
   let root: Attributes | undefined;
   let issuer: string | undefined;
   let status: string | undefined;
+  let signed = false;
 
   for (const token of tokensOf(xml)) {
     if (token.kind === 'text') {
@@ -93,6 +96,7 @@ function examine(xml: string): Omit<SamlDocument, 'xml'> {
       tally(localName(name), attributes);
       const path = pathOf([...open, name]);
       if (path === 'Response/Status/StatusCode') status = attributes.get('Value');
+      if (path === 'Response/Signature') signed = true;
       if (open.length === 0) {
         if (root !== undefined || path !== 'Response') throw unusual();
         root = attributes;
@@ -102,7 +106,7 @@ function examine(xml: string): Omit<SamlDocument, 'xml'> {
     }
   }
   if (root === undefined || open.length > 0) throw unusual();
-  return { destination: root.get('Destination'), inResponseTo: root.get('InResponseTo'), issuer, status };
+  return { signed, destination: root.get('Destination'), inResponseTo: root.get('InResponseTo'), issuer, status };
 }
 
 type Attributes = ReadonlyMap<string, string>;

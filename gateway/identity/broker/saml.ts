@@ -1,6 +1,6 @@
 /**
  * SAML 2.0, web browser SSO profile: the request goes out by redirect, unsigned, and the answer comes back as a form that
- * the browser posts. The assertion has to be signed; a signature of the whole response is welcome and proves nothing more.
+ * the browser posts. The assertion has to be signed; a signature of the whole response is not needed, but has to be good.
  */
 import { randomBytes, timingSafeEqual, X509Certificate } from 'node:crypto';
 import { generateServiceProviderMetadata, type Profile, SAML, ValidateInResponseTo } from '@node-saml/node-saml';
@@ -21,11 +21,12 @@ const LEAST_KEY_BITS = 2048;
 
 interface ServiceProvider {
   readonly name: string;
-  readonly config: SamlConfig;
+  readonly config: Pick<SamlConfig, 'audience'>;
   readonly publicUrl: string;
 }
 
 export interface SamlDeps extends ServiceProvider {
+  readonly config: SamlConfig;
   /** PEM texts, already read: one certificate each. */
   readonly certificates: readonly string[];
   readonly state: Store;
@@ -42,7 +43,7 @@ export function createSamlProvider(deps: SamlDeps): IdentityProvider {
   const audience = audienceOf(deps);
   const certificates = deps.certificates.map((pem) => signingCertificate(pem, name));
 
-  const samlFor = (login: { request: string; callback: string }): SAML =>
+  const samlFor = (login: { request: string; callback: string; responseSigned: boolean }): SAML =>
     new SAML({
       entryPoint: config.entryPoint,
       issuer: audience,
@@ -50,7 +51,7 @@ export function createSamlProvider(deps: SamlDeps): IdentityProvider {
       callbackUrl: login.callback,
       idpCert: certificates,
       wantAssertionsSigned: true,
-      wantAuthnResponseSigned: false,
+      wantAuthnResponseSigned: login.responseSigned,
       identifierFormat: null,
       // It would ask for a password by name, and refuse whoever logs in with something better.
       disableRequestedAuthnContext: true,
@@ -76,7 +77,7 @@ export function createSamlProvider(deps: SamlDeps): IdentityProvider {
       const request = `_${randomBytes(20).toString('hex')}`;
       // Entra ID's; others ignore it.
       const additionalParams = login.loginHint === undefined ? {} : { login_hint: login.loginHint };
-      const saml = samlFor({ request, callback: login.callback });
+      const saml = samlFor({ request, callback: login.callback, responseSigned: false });
       const url = await saml.getAuthorizeUrlAsync(login.state, undefined, { additionalParams });
       return { url, memory: { request } };
     },
@@ -86,7 +87,8 @@ export function createSamlProvider(deps: SamlDeps): IdentityProvider {
       if (request === undefined || !same(stateOf(answer), login.state)) throw invalid('is not to this login');
       const document = readDocument(answer);
       checkResponse(document, { issuer: config.entityId, callback: login.callback, request });
-      const verified = await verify(samlFor({ request, callback: login.callback }), document.xml);
+      const saml = samlFor({ request, callback: login.callback, responseSigned: document.signed });
+      const verified = await verify(saml, document.xml);
       const assertion = readAssertion(verified, {
         issuer: config.entityId,
         audience,
