@@ -32,6 +32,8 @@ const google = section({
   hostedDomains: domains.min(1),
   /** `cloudIdentity` asks for groups that one is in through others too; `directory` for direct ones alone. */
   groups: oneOf('cloudIdentity', 'directory').default('cloudIdentity'),
+  /** With `cloudIdentity`: only this customer's groups count. Without it one group of another company refuses its people. */
+  customer: text(/^C[0-9a-z]{1,32}$/, 'is not the id of a customer', 'Write for example C046psxkn.').optional(),
   /** With `directory`: the service account that may read it, and the administrator in whose name it does. */
   directory: section({
     serviceAccount: text(
@@ -43,7 +45,11 @@ const google = section({
   }).optional(),
   /** Where Google is, for tests and private access. */
   issuer: safeUrl.default('https://accounts.google.com'),
-}).superRefine(({ groups, directory }, context) => {
+}).superRefine(({ groups, directory, customer }, context) => {
+  if (groups === 'directory' && customer !== undefined) {
+    const fix = 'Leave it out: the directory has the groups of one customer alone.';
+    context.addIssue({ code: 'custom', message: 'is for cloudIdentity', path: ['customer'], params: { fix } });
+  }
   if ((groups === 'directory') === (directory !== undefined)) return;
   const fix = 'Write groups: directory together with directory: { serviceAccount: …, admin: … }, or neither.';
   context.addIssue({

@@ -107,13 +107,23 @@ export interface Config {
   readonly sessions: { readonly idle: number; readonly longest: number };
   readonly limits: Limits;
   /** Addresses of Google's APIs, where they are not the public ones (Private Service Connect). */
-  readonly google: { readonly iamCredentials?: string; readonly secretManager?: string };
+  readonly google: GoogleAddresses;
   /** The gateway's own authorization server: where people log in. */
   readonly login?: LoginConfig;
   /** Who signs tokens that are presented directly. Without prototype, so that no name from a URL finds what was not configured. */
   readonly issuers: Readonly<Record<string, IssuerConfig>>;
   /** Without prototype, like `issuers`. */
   readonly connections: Readonly<Record<string, ConnectionConfig>>;
+}
+
+export interface GoogleAddresses {
+  readonly iamCredentials?: string;
+  readonly secretManager?: string;
+  readonly cloudIdentity?: string;
+  /** Admin SDK. */
+  readonly directory?: string;
+  /** The token endpoint, with its path. */
+  readonly token?: string;
 }
 
 /** The configuration has mistakes: all that were found, never with a value in their words. */

@@ -1,4 +1,4 @@
-/** Calls of Google's IAM Credentials and Secret Manager APIs with the gateway's own identity. */
+/** Calls of Google's APIs with the gateway's own identity. */
 import type { Config } from './config.ts';
 import { isGoogleApi } from './config-credential.ts';
 import { type GoogleIdentity, ownGoogleIdentity } from './google-identity.ts';
@@ -12,7 +12,7 @@ export interface GoogleApi {
    * unless Google says that it may not be, that there is no such thing or that its state forbids it (403, 404, 400).
    */
   call(
-    service: 'iamCredentials' | 'secretManager',
+    service: keyof typeof PUBLIC,
     path: string,
     what: string,
     options?: { body?: unknown; signal?: AbortSignal | undefined },
@@ -22,6 +22,7 @@ export interface GoogleApi {
 const PUBLIC = {
   iamCredentials: 'https://iamcredentials.googleapis.com',
   secretManager: 'https://secretmanager.googleapis.com',
+  cloudIdentity: 'https://cloudidentity.googleapis.com',
 } as const;
 
 /** google.rpc.Code. Anything else in that place is not Google's word and stays out of the log. */
@@ -40,11 +41,7 @@ export function createGoogleApi(deps: {
   const { google, identity = ownGoogleIdentity, fetch = createCredentialFetch() } = deps;
   return {
     async call(service, path, what, { body, signal } = {}) {
-      const base = (google[service] ?? PUBLIC[service]).replace(/\/+$/, '');
-      // The gateway's own token opens every connection's service account: it goes to Google, or to a double of it here.
-      if (!isGoogleApi(base) && classifyHost(new URL(base).hostname) !== 'loopback') {
-        throw credentialError('The address of a Google API is not Google’s.', `google.${service} is not Google's`);
-      }
+      const base = googleAddress(google[service] ?? PUBLIC[service], service);
       const attempt = async (): Promise<Response> =>
         fetch(`${base}${path}`, {
           method: body === undefined ? 'GET' : 'POST',
@@ -58,7 +55,7 @@ export function createGoogleApi(deps: {
         });
       let response = await attempt();
       if (response.status === 401) {
-        // The own token was revoked before its end. Both services only read or mint, so once more is safe.
+        // The own token was revoked before its end. All of them only read or mint, so once more is safe.
         identity.forget();
         response = await attempt();
       }
@@ -67,6 +64,14 @@ export function createGoogleApi(deps: {
       throw refusal(response.status, answer, what);
     },
   };
+}
+
+/** Tokens of Google go to Google, or to a double of it here: the gateway's own opens every connection's service account. */
+export function googleAddress(configured: string, service: string): string {
+  if (!isGoogleApi(configured) && classifyHost(new URL(configured).hostname) !== 'loopback') {
+    throw credentialError('The address of a Google API is not Google’s.', `google.${service} is not Google's`);
+  }
+  return configured.replace(/\/+$/, '');
 }
 
 function refusal(status: number, answer: unknown, what: string): Error {

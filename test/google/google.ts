@@ -1,28 +1,40 @@
 /**
  * A double of the parts of Google that a gateway authenticates by, over real HTTP on loopback: metadata server, IAM
- * Credentials, Secret Manager, the token endpoint for service-account keys; and a token endpoint of anybody's for
- * OAuth's client credentials. Strict about what it accepts; counts; fails, stalls and rotates when told to.
+ * Credentials, Secret Manager, Cloud Identity, the Admin SDK's directory, the token endpoint for service-account keys and
+ * for delegation; and a token endpoint of anybody's for OAuth's client credentials. Strict about what it accepts; counts; fails, stalls and rotates when told to.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { GoogleAddresses } from '../../gateway/config.ts';
 import { answerError, answerOk, answerTrouble, GoogleError } from './answer.ts';
+import { createGroups, type Groups } from './groups.ts';
 import { createIamCredentials } from './iam-credentials.ts';
 import { createMetadata } from './metadata.ts';
 import { createOAuthServer, type OAuthServer } from './oauth-server.ts';
 import { createSecretManager, type SecretManager } from './secret-manager.ts';
 import { createTokenEndpoint, type TokenEndpoint } from './token-endpoint.ts';
 
-export type Api = 'metadata' | 'generateAccessToken' | 'generateIdToken' | 'access' | 'token' | 'oauth';
+export type Api =
+  | 'metadata'
+  | 'generateAccessToken'
+  | 'generateIdToken'
+  | 'access'
+  | 'token'
+  | 'oauth'
+  | 'signJwt'
+  | 'delegatedToken'
+  | 'searchTransitiveGroups'
+  | 'directory';
 /** A status to answer with, silence, or an answer that nobody should give; `echo` has the request where codes stand. */
 export type Trouble = 400 | 403 | 404 | 429 | 500 | 503 | 'stall' | 'redirect' | 'huge' | 'garbage' | 'echo';
 
 export interface GoogleDouble {
   readonly url: string;
   /** What the gateway's configuration has under `google`. */
-  readonly google: { readonly iamCredentials: string; readonly secretManager: string };
+  readonly google: Required<GoogleAddresses>;
   readonly calls: Record<Api, number>;
   /** Every token and secret value that was given out, and every client secret: what may be nowhere else. */
   readonly secrets: Set<string>;
@@ -35,6 +47,7 @@ export interface GoogleDouble {
   readonly secretManager: SecretManager;
   readonly keys: TokenEndpoint;
   readonly oauth: OAuthServer;
+  readonly groups: Groups;
   close(): Promise<void>;
 }
 
@@ -69,6 +82,10 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
     access: 0,
     token: 0,
     oauth: 0,
+    signJwt: 0,
+    delegatedToken: 0,
+    searchTransitiveGroups: 0,
+    directory: 0,
   };
   const troubles = new Map<Api, Trouble>();
   const server = createServer((request, response) => void handle(request, response));
@@ -80,11 +97,16 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
   const secretManager = createSecretManager(ground);
   const keys = await createTokenEndpoint(ground, `${url}/token`);
   const oauth = createOAuthServer(ground, `${url}/oauth/token`);
+  const groups = await createGroups(ground, impersonable);
   const parts: readonly (readonly [RegExp, Api, Answering])[] = [
     [/^\/computeMetadata\//, 'metadata', createMetadata(ground)],
     [/:generateAccessToken$/, 'generateAccessToken', iam],
     [/:generateIdToken$/, 'generateIdToken', iam],
+    [/:signJwt$/, 'signJwt', groups.signJwt],
     [/:access$/, 'access', secretManager.answer],
+    [/:searchTransitiveGroups$/, 'searchTransitiveGroups', groups.searchTransitiveGroups],
+    [/^\/admin\/directory\/v1\/groups$/, 'directory', groups.directory],
+    [/^\/delegated\/token$/, 'delegatedToken', groups.delegatedToken],
     [/^\/token$/, 'token', keys.answer],
     [/^\/oauth\/token$/, 'oauth', oauth.answer],
   ];
@@ -114,7 +136,13 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
   const restore = pointHere(host);
   return {
     url,
-    google: { iamCredentials: url, secretManager: url },
+    google: {
+      iamCredentials: url,
+      secretManager: url,
+      cloudIdentity: url,
+      directory: url,
+      token: `${url}/delegated/token`,
+    },
     calls,
     secrets,
     impersonable,
@@ -123,6 +151,7 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
     secretManager,
     keys,
     oauth,
+    groups,
     async close() {
       restore();
       server.closeAllConnections();
