@@ -10,6 +10,7 @@ import type { Metrics } from './metrics.ts';
 import type { Runtime } from './proxy/runtime.ts';
 import type { SealerEvents } from './recording/sealer.ts';
 import type { SystemStrand } from './recording/system.ts';
+import { blockedError } from './sessions/block.ts';
 import { frozenError } from './sessions/freeze.ts';
 import type { Store } from './store/store.ts';
 
@@ -76,6 +77,35 @@ export async function pollFreezes({ freezes, system, sessions, log }: Runtime): 
   ]);
   const failed = recorded.find((one) => one.status === 'rejected');
   // Before the other: what can't be recorded comes up once, what can't be read again at each look.
+  if (failed !== undefined) throw failed.reason;
+  if (failure !== undefined) throw failure;
+}
+
+/**
+ * Who was blocked or let in again since the last look: recorded, and a blocked principal's sessions end. Rejects, after
+ * all of that, where a block could not be read or recorded.
+ */
+export async function pollBlocks({ blocks, system, sessions, log }: Runtime): Promise<void> {
+  const { on, off, failure } = await blocks.poll();
+  for (const block of on) {
+    const { id, who, actor } = block;
+    log.warn({ event: 'block_on', id, who, actor }, 'A principal is blocked.');
+    // One that can't be read may be about somebody else: calls stop, and no session ends for it.
+    if ('all' in who) sessions.abort(blockedError(block));
+  }
+  for (const { it, how } of off) log.info({ event: 'block_off', id: it.id, how }, 'A block has ended.');
+  // At each look: a session that was still being opened when its principal was blocked is there a look later.
+  if (blocks.count() > 0) {
+    sessions.end('revoked', (principal) => {
+      const block = blocks.match(principal);
+      return block !== undefined && !('all' in block.who);
+    });
+  }
+  const recorded = await Promise.allSettled([
+    ...on.map(({ id, who, reason, actor }) => system.event('block.on', { id, who, reason, actor })),
+    ...off.map(({ it, how }) => system.event('block.off', { id: it.id, how })),
+  ]);
+  const failed = recorded.find((one) => one.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
   if (failure !== undefined) throw failure;
 }

@@ -182,10 +182,27 @@ const TOP: readonly (readonly [Json, string[]])[] = [
   [{ issuers: { corp: { issuer: 'https://i', algorithms: ['none'] } } }, ['issuers.corp.algorithms.0']],
   [{ issuers: { corp: { issuer: 'https://i', typ: [] } } }, ['issuers.corp.typ']],
   [{ issuers: { corp: { issuer: 'https://i', jwksUri: 'file:///etc/passwd' } } }, ['issuers.corp.jwksUri']],
+  [issuing({ mapping: { subject: 'clams.sub' } }), ['issuers.corp.mapping.subject']],
+  [issuing({ mapping: { condition: 'claims.sub' } }), ['issuers.corp.mapping.condition']],
+  [issuing({ mapping: { condition: 'claims.sub.matches("a")' } }), ['issuers.corp.mapping.condition']],
+  [issuing({ mapping: { groups: '"analysts"' } }), ['issuers.corp.mapping.groups']],
+  [issuing({ mapping: { session: '', owner: 7 } }), ['issuers.corp.mapping.owner', 'issuers.corp.mapping.session']],
+  [issuing({ mapping: { group: '[]' } }), ['issuers.corp.mapping.group']],
+  [issuing({ mapping: { attributes: { 'a-b': 'claims.sub' } } }), ['issuers.corp.mapping.attributes.a-b']],
+  [issuing({ mapping: { attributes: { a: 'claims.' } } }), ['issuers.corp.mapping.attributes.a']],
+  [issuing({ mapping: { attributes: many(33, (n) => [`a${n}`, 'claims.sub']) } }), ['issuers.corp.mapping.attributes']],
   [{ connections: [] }, ['connections']],
 ];
 for (const [change, keys] of TOP) {
   test(`refused: ${JSON.stringify(change)}`, () => assert.deepEqual(problemsIn(configuration(change)), keys));
+}
+
+function issuing(more: Json): Json {
+  return { issuers: { corp: { issuer: 'https://i', ...more } } };
+}
+
+function many(count: number, make: (n: number) => [string, unknown]): Json {
+  return Object.fromEntries(Array.from({ length: count }, (_, n) => make(n)));
 }
 
 /** What is written in a connection, and the keys that are named in it. */
@@ -218,6 +235,11 @@ const INSIDE: readonly (readonly [Json, string[]])[] = [
   [{ paths: ['/mcp', '/mcp'] }, ['paths.1']],
   [{ query: ['a&b', 'access_token', 'ok'] }, ['query.0', 'query.1']],
   [{ issuer: 'crop' }, ['issuer']],
+  [{ issuers: ['corp', 'crop'] }, ['issuers.1']],
+  [{ issuers: ['corp', 'corp'] }, ['issuers.1']],
+  [{ issuers: [] }, ['issuers']],
+  [{ issuers: 'corp' }, ['issuers']],
+  [{ issuer: 'corp', issuers: ['corp'] }, ['issuer']],
   [{ groups: undefined }, ['groups']],
   [{ groups: [] }, ['groups']],
   [{ groups: 'analysts' }, ['groups']],
@@ -312,6 +334,38 @@ test('two connections on one host; an issuer must be named where there are sever
   assert.deepEqual(problemsIn(twice), ['connections.b.host']);
   const several = configuration({ issuers: { a: { issuer: 'https://a' }, b: { issuer: 'https://b' } } });
   assert.deepEqual(problemsIn(several), ['connections.orders.issuer']);
+});
+
+test('issuers of a connection: all that are named, the only one, or none where people log in', () => {
+  const a = { issuer: 'https://a' };
+  const b = { issuer: 'https://b' };
+  const issuersOf = (change: Json, own: Json = {}) =>
+    parseConfig(configuration({ ...change, connections: { orders: connection(own) } })).connections.orders?.issuers;
+  assert.deepEqual(issuersOf({ issuers: { a } }), ['a']);
+  assert.deepEqual(issuersOf({ issuers: { a, b } }, { issuer: 'b' }), ['b']);
+  assert.deepEqual(issuersOf({ issuers: { a, b } }, { issuers: ['b', 'a'] }), ['b', 'a']);
+  const login = { providers: { corp: { oidc: { issuer: 'https://i', clientId: 'c', clientSecret: 'env:S' } } } };
+  assert.deepEqual(issuersOf({ issuers: {}, login }), []);
+  assert.deepEqual(issuersOf({ issuers: { a }, login }), ['a']);
+  assert.deepEqual(issuersOf({ issuers: { a, b }, login }), []);
+  assert.deepEqual(issuersOf({ issuers: { a }, login }, { issuers: [] }), []);
+});
+
+test('two entries for one issuer on a connection each need a condition', () => {
+  const entry = (condition?: string) => ({
+    issuer: 'https://i',
+    ...(condition === undefined ? {} : { mapping: { condition } }),
+  });
+  const both = (one?: string, two?: string) =>
+    problemsIn(
+      configuration({
+        issuers: { a: entry(one), b: entry(two) },
+        connections: { orders: connection({ issuers: ['a', 'b'] }), other: connection({ issuer: 'a' }) },
+      }),
+    );
+  assert.deepEqual(both('true', 'false'), []);
+  assert.deepEqual(both('true'), ['connections.orders.issuers.1']);
+  assert.deepEqual(both(), ['connections.orders.issuers.0', 'connections.orders.issuers.1']);
 });
 
 test('every mistake is found at once, with a fix, and no value is repeated', () => {

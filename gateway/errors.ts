@@ -51,6 +51,11 @@ const TABLE = {
     http: 403,
     words: 'None of your groups may open a session on this connection. Ask its owner for access.',
   },
+  principal_blocked: {
+    rpc: -32002,
+    http: 403,
+    words: 'An operator has revoked your access until that is lifted. Tell them this number if you think it is a mistake.',
+  },
   session_ended: { rpc: -32001, http: 401, httpAlways: true, words: 'This session has ended. Log in again.' },
   mcp_session_unknown: {
     rpc: -32001,

@@ -1,7 +1,7 @@
 /** The gateway, composed: disk, stores, recorder, configuration, sessions, HTTP. Everything that is opened is closed. */
 import { unwatchFile, watchFile } from 'node:fs';
 import { hostname } from 'node:os';
-import { announceRecording, announceStart, noteLedgerOpened, pollFreezes, sealerEvents } from './announcements.ts';
+import { announceRecording, announceStart, noteLedgerOpened, pollBlocks, pollFreezes, sealerEvents } from './announcements.ts';
 import { type Clock, createClock } from './clock.ts';
 import { type FileProblem, loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
@@ -21,6 +21,7 @@ import type { FileSystem } from './recording/file-system.ts';
 import { openRecorder, type Recorder } from './recording/recorder.ts';
 import { openSystemStrand } from './recording/system.ts';
 import { repeat } from './repeat.ts';
+import { createBlocks } from './sessions/blocks.ts';
 import { createEnds } from './sessions/ends.ts';
 import { createEventIds } from './sessions/event-ids.ts';
 import { createFreezes } from './sessions/freezes.ts';
@@ -150,6 +151,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     onEnd: eventIds.forget,
   });
   const freezes = createFreezes({ state: stores.state, now });
+  const blocks = createBlocks({ state: stores.state, now });
   metrics = createMetrics({
     sessions: () => sessions.count(),
     journalBytes: () => recorder.journal.bytes(),
@@ -174,7 +176,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     handles: createHandles({ state: stores.state, now }),
     eventIds,
     freezes,
-    stateKnown: () => freezes.known() && ends.known(),
+    blocks,
+    stateKnown: () => freezes.known() && blocks.known() && ends.known(),
     sealingKey: disk.keys.sealing,
     calls: new Set(),
     refusing(durability) {
@@ -189,11 +192,16 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   await announceStart(runtime, config);
   /** What other replicas and operators wrote; unread for 10 s, calls are refused. */
   const look = async (): Promise<void> => {
-    sessions.learn(await ends.poll());
-    await pollFreezes(runtime);
+    // One that fails keeps none of the others from taking effect.
+    const looked = await Promise.allSettled([
+      ends.poll().then(sessions.learn),
+      pollFreezes(runtime),
+      pollBlocks(runtime),
+    ]);
+    for (const one of looked) if (one.status === 'rejected') throw one.reason;
   };
   const unread = (error: unknown): void =>
-    log.error({ event: 'state_unreadable', err: error }, 'Freezes and ends could not be read; it is tried again.');
+    log.error({ event: 'state_unreadable', err: error }, 'Freezes, blocks and ends could not be read; it is tried again.');
   await look().catch(unread);
 
   const server = createGatewayServer(runtime, config.limits.headerBytes);

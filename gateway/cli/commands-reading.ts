@@ -111,16 +111,27 @@ export function addFreezing(program: Command, context: Context, finish: Finish):
 
   program
     .command('revoke')
-    .description('end a session on every gateway within 5 s, with everything that is open in it')
-    .argument('<session>', 'its id')
+    .description('end a session on every gateway within 5 s, or keep a principal out; list or lift that')
+    .argument('[session]', 'its id')
+    .option('--principal <who>', 'block this e-mail or subject: its sessions end, and it opens none until that is lifted')
+    .option('--issuer <issuer>', 'only the principal of this issuer: its URL, or its name in the configuration')
     .option('--reason <text>', 'why: recorded')
-    .option('--actor <who>', 'who revokes (default: os: and the login name)')
+    .option('--actor <who>', 'who revokes or lifts (default: os: and the login name)')
+    .option('--list', 'who is blocked')
+    .option('--lift [id]', 'let a principal in again: the block’s id or the beginning of it, or those of --principal')
     .option('--config <file>', 'the configuration of the gateways (default: the demo’s of this folder)')
     .option('--state <url>', 'their state store, where there is no --config')
     .option('--audit <url>', 'their audit store, where there is no --config')
     .addOption(json())
-    .addHelpText('after', examples('npx verbatim revoke SESSION --reason "laptop stolen" --config gateway.yaml'))
-    .action(async (session: string, options) => {
+    .addHelpText(
+      'after',
+      examples(
+        'npx verbatim revoke SESSION --reason "laptop stolen" --config gateway.yaml',
+        'npx verbatim revoke --principal repo:acme/orders:ref:refs/heads/main --issuer github --reason "leaked"',
+        'npx verbatim revoke --lift --principal ana@example.com --reason "laptop found"',
+      ),
+    )
+    .action(async (session: string | undefined, options) => {
       const { runRevoke } = await import('./revoke.ts');
       finish(await runRevoke(context, session, options));
     });

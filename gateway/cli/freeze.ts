@@ -138,7 +138,7 @@ function scopeOf({ connection, user, tool, all }: FreezeOptions): FreezeScope {
   return parts;
 }
 
-export function recordOf({ reason, actor, lift }: FreezeOptions): { reason: string; actor: string } {
+export function recordOf({ reason, actor, lift }: Pick<FreezeOptions, 'reason' | 'actor' | 'lift'>): { reason: string; actor: string } {
   if (reason === undefined) {
     // Only a freeze has somebody to tell: calls that it refuses.
     const told = lift === undefined ? ', and clients are told' : '';
@@ -196,7 +196,7 @@ export function openStores(
   }
   if (file !== undefined) throw new CommandError(2, 'Give --config, or --state and --audit, but not both.');
   if (state === undefined || audit === undefined) {
-    throw new CommandError(2, 'Give --state and --audit together: a freeze is recorded before it is in force.');
+    throw new CommandError(2, 'Give --state and --audit together: everything is recorded before it is in force.');
   }
   // A mistyped address would be a new, empty store that no gateway reads.
   return { state: openExisting(context, state), audit: openExisting(context, audit) };
@@ -238,7 +238,7 @@ function wordsOf({ all, connection, user, tool }: FreezeScope): string {
 }
 
 /** The options by which a later command finds the same stores, as a shell reads them. */
-function sameStores({ config, state, audit }: FreezeOptions): string {
+export function sameStores({ config, state, audit }: Pick<FreezeOptions, 'config' | 'state' | 'audit'>): string {
   const given = Object.entries({ config, state, audit }).filter(([, value]) => value !== undefined);
   return given.map(([flag, value]) => ` --${flag} ${quoted(value ?? '')}`).join('');
 }

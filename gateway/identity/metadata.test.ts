@@ -31,6 +31,23 @@ test('the document names the endpoint to the letter', () => {
   assert.throws(() => protectedResourceMetadata(config, 'constructor', '/mcp'));
 });
 
+test('each issuer of the connection once, in its order', () => {
+  const twice = (condition: string) => ({ issuer: 'https://bots.example.com', mapping: { condition } });
+  const { issuers, connections } = parseConfig({
+    listen: { host: '127.0.0.1', port: 0 },
+    publicUrl: 'https://mcp.example.com',
+    data: '/data',
+    stores: { recordings: 'file:///store' },
+    policies: 'allow-all',
+    issuers: { a: twice('true'), b: twice('false'), corp: { issuer: 'https://idp.example.com' } },
+    connections: { orders: { ...open, issuers: ['a', 'corp', 'b'] } },
+  });
+  assert.deepEqual(protectedResourceMetadata({ ...config, issuers, connections }, 'orders', '/mcp').authorization_servers, [
+    'https://bots.example.com',
+    'https://idp.example.com',
+  ]);
+});
+
 test('where the document is', () => {
   const wellKnown = '/.well-known/oauth-protected-resource';
   assert.equal(metadataUrl(config, 'orders', '/mcp'), `https://mcp.example.com:8443${wellKnown}/orders/mcp`);

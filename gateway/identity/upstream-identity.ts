@@ -52,13 +52,15 @@ export async function openUpstreamIdentity(deps: {
 
   return {
     sign({ publicUrl, connection, session, principal, exchange }) {
-      const { subject, kind, email, groups, clientId } = principal;
+      const { subject, kind, email, groups, owner, onBehalfOf, clientId } = principal;
       const seconds = Math.floor(now() / 1000);
       return new SignJWT({
         kind,
         groups: [...groups],
         session,
         ...(email === undefined ? {} : { email }),
+        ...(owner === undefined ? {} : { owner }),
+        ...(onBehalfOf === undefined ? {} : { on_behalf_of: onBehalfOf }),
         ...(clientId === undefined ? {} : { client_id: clientId }),
       })
         .setProtectedHeader({ alg: 'ES256', typ: IDENTITY_TYPE, kid })

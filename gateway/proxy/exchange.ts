@@ -16,6 +16,7 @@ import { bearerOf } from '../identity/token.ts';
 import { clientInfoOf } from '../mcp/client-info.ts';
 import { decide } from '../policy/decide.ts';
 import type { RequestMessage } from '../recording/frame.ts';
+import { blockedError } from '../sessions/block.ts';
 import { frozenError } from '../sessions/freeze.ts';
 import { sealMcpSessionId } from '../sessions/mcp-session-id.ts';
 import type { Session } from '../sessions/sessions.ts';
@@ -127,9 +128,13 @@ async function authenticate(
   if (!runtime.stateKnown()) throw new GatewayError('state_unavailable', 'not_forwarded', 'Calls may be frozen.');
   const token = bearerOf(request.rawHeaders);
   if (token === undefined) throw new GatewayError('unauthenticated');
-  const { login } = inForce;
-  const own = login && (await runtime.authorization.check(token, target.connection.name, login));
-  return own ?? runtime.tokens.check(token, target.connection.name, inForce.config);
+  const { login, config } = inForce;
+  const { name } = target.connection;
+  const own = login && (await runtime.authorization.check(token, name, login));
+  const principal = own ?? (await runtime.tokens.check(token, name, config));
+  const block = runtime.blocks.match(principal);
+  if (block !== undefined) throw blockedError(block);
+  return principal;
 }
 
 async function openSession(runtime: Runtime, inForce: InForce, target: Target, principal: Principal): Promise<Session> {

@@ -9,6 +9,7 @@ import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import type { SystemStrand } from '../recording/system.ts';
+import type { Blocks } from '../sessions/blocks.ts';
 import type { EventIds } from '../sessions/event-ids.ts';
 import type { Freezes } from '../sessions/freezes.ts';
 import type { Handles } from '../sessions/handles.ts';
@@ -44,7 +45,8 @@ export interface Runtime {
   readonly handles: Handles;
   readonly eventIds: EventIds;
   readonly freezes: Freezes;
-  /** Whether freezes and ends could be read lately. */
+  readonly blocks: Blocks;
+  /** Whether freezes, blocks and ends could be read lately. */
   stateKnown(): boolean;
   readonly sealingKey: Buffer;
   /** Calls under way, for an orderly stop. */

@@ -35,8 +35,18 @@ export async function startOf(
   };
 }
 
-export function recordedPrincipal({ kind, issuer, subject, email, groups }: Principal): RecordedPrincipal {
-  return { kind, issuer, subject, ...(email === undefined ? {} : { email }), groups };
+export function recordedPrincipal(principal: Principal): RecordedPrincipal {
+  const { kind, issuer, subject, email, groups, owner, onBehalfOf, attributes } = principal;
+  return {
+    kind,
+    issuer,
+    subject,
+    ...(email === undefined ? {} : { email }),
+    groups,
+    ...(owner === undefined ? {} : { owner }),
+    ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
+    ...(attributes === undefined ? {} : { attributes }),
+  };
 }
 
 /** The system strand's: it has no principal and no upstream. */

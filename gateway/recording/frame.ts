@@ -23,6 +23,11 @@ export interface RecordedPrincipal {
   readonly subject: string;
   readonly email?: string;
   readonly groups: readonly string[];
+  /** The group that answers for an agent. */
+  readonly owner?: string;
+  /** Subject of whom an agent acts for, as its token proves. */
+  readonly onBehalfOf?: string;
+  readonly attributes?: Readonly<Record<string, string>>;
 }
 
 export interface RecordedDecision {

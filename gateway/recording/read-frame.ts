@@ -29,6 +29,9 @@ const principal = z.looseObject({
   subject: z.string(),
   email: z.string().optional(),
   groups: z.array(z.string()),
+  owner: z.string().optional(),
+  onBehalfOf: z.string().optional(),
+  attributes: z.record(z.string(), z.string()).optional(),
 });
 const client = z.looseObject({
   id: z.string().optional(),

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { type Fate, GatewayError } from '../errors.ts';
 import type { Principal } from '../identity/principal.ts';
 import { compileGlob } from './freeze-glob.ts';
+import { liftedStandingName, readStandingName, type StandingKind, standingName } from './standing.ts';
 
 export interface FreezeScope {
   readonly connection?: string;
@@ -35,29 +36,25 @@ export interface FreezableCall {
 }
 
 export const FREEZES = 'freezes/';
-const FREEZE = '.json';
-const LIFTED = '.lifted.json';
 
 export function freezeName(id: string): string {
-  return `${FREEZES}${id}${FREEZE}`;
+  return standingName(FREEZES, id);
 }
 
 export function liftedName(id: string): string {
-  return `${FREEZES}${id}${LIFTED}`;
+  return liftedStandingName(FREEZES, id);
 }
 
 /** What a state object's name says it is; `undefined` for what `verbatim freeze` does not write. */
 export function readFreezeName(name: string): { id: string; lifted: boolean } | undefined {
-  const rest = name.slice(FREEZES.length);
-  if (rest.endsWith(LIFTED)) return { id: rest.slice(0, -LIFTED.length), lifted: true };
-  return rest.endsWith(FREEZE) ? { id: rest.slice(0, -FREEZE.length), lifted: false } : undefined;
+  return readStandingName(FREEZES, name);
 }
 
 /** Text that is shown to clients, in a terminal and in logs: one line, nothing that moves, reorders or hides. */
-const oneLine = (most: number) =>
+export const oneLine = (most: number) =>
   z.string().regex(new RegExp(`^(?=.*\\S)[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]{1,${most}}$`, 'u'));
 // What Date can hold.
-const time = z.int().min(0).max(8.64e15);
+export const time = z.int().min(0).max(8.64e15);
 
 /** One schema for who writes and who reads, so that nothing is written that would freeze everything. */
 export const freezeParts = {
@@ -108,15 +105,18 @@ export function readFreeze(id: string, bytes: Uint8Array): Freeze {
   return read.success && read.data.id === id ? read.data : unreadable(id);
 }
 
+export const freezeKind: StandingKind<Freeze> = { prefix: FREEZES, read: readFreeze };
+
 function unreadable(id: string): Freeze {
   const reason =
     'A freeze in the state store can not be read, so everything is frozen. Operators: verbatim freeze --list';
-  return { id, scope: { all: true }, reason, actor: 'unknown', at: z.uuidv7().safeParse(id).success ? madeAt(id) : 0 };
+  return { id, scope: { all: true }, reason, actor: 'unknown', at: madeAt(id) };
 }
 
 /** RFC 9562, section 5.7: a UUIDv7 begins with 48 bits of milliseconds since the epoch. */
-function madeAt(uuid: string): number {
-  return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
+export function madeAt(id: string): number {
+  if (!z.uuidv7().safeParse(id).success) return 0;
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
 }
 
 /** The question whether a call is in a scope; asked on every call, so what can be prepared is. */

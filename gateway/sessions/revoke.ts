@@ -1,10 +1,10 @@
 /** Ends a session from outside, on every replica. The audit object comes first: nothing is revoked unrecorded. */
 import { createEnds } from './ends.ts';
-import { type FreezeStores, noteByOperator } from './freeze-record.ts';
+import { noteByOperator, type OperatorStores } from './standing-record.ts';
 
 /** Rejects where that could not be recorded, or may not have happened. */
 export async function revokeSession(
-  stores: FreezeStores,
+  stores: OperatorStores,
   asked: { readonly session: string; readonly actor: string; readonly reason: string },
 ): Promise<void> {
   const { session, actor, reason } = asked;

@@ -272,7 +272,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
       for (const { opened } of byKey.values()) if (opened !== undefined && of(opened.principal)) close(opened, reason);
       for (const { session, state: kept } of recorder.strands()) {
         const { principal } = kept.summary;
-        if (principal !== undefined && of(principal) && !isOpen(session)) endedElsewhere.set(session, reason);
+        if (principal === undefined || kept.endedAt !== undefined || isOpen(session) || !of(principal)) continue;
+        endedElsewhere.set(session, reason);
       }
     },
     count: () => byKey.size,
