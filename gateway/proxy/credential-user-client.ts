@@ -53,7 +53,10 @@ function clientMetadata(publicUrl: string, name: string, title = name) {
 
 const registered = z.object({
   client_id: z.string().regex(/^[\x20-\x7e]{1,1024}$/),
-  client_secret: z.string().regex(/^[\x20-\x7e]{1,4096}$/).optional(),
+  client_secret: z
+    .string()
+    .regex(/^[\x20-\x7e]{1,4096}$/)
+    .optional(),
   client_secret_expires_at: z.number().min(0).optional(),
   token_endpoint_auth_method: z.enum(['client_secret_basic', 'client_secret_post', 'none']).optional(),
 });
@@ -71,7 +74,12 @@ export interface UpstreamClients {
     fetch: UserFetch,
   ): Promise<UpstreamClient>;
   /** The client of a token set. undefined: there is no such client any more, so its tokens are nobody's. */
-  find(connection: ConnectionConfig, config: UserOauthConfig, id: string, from: string): Promise<UpstreamClient | undefined>;
+  find(
+    connection: ConnectionConfig,
+    config: UserOauthConfig,
+    id: string,
+    from: string,
+  ): Promise<UpstreamClient | undefined>;
   /** The server does not know it any more: the next consent registers anew. */
   bury(client: UpstreamClient): Promise<void>;
 }

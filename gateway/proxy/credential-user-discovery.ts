@@ -20,7 +20,11 @@ export interface UpstreamResource {
 
 const texts = z.array(z.string().max(512)).max(256);
 const scopes = z.array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,512}$/)).max(256);
-const address = z.string().max(2048).regex(/^https?:\/\/[^\s\\@#]+$/).refine((value) => URL.canParse(value));
+const address = z
+  .string()
+  .max(2048)
+  .regex(/^https?:\/\/[^\s\\@#]+$/)
+  .refine((value) => URL.canParse(value));
 
 const resourceMetadata = z.object({
   resource: address,
@@ -138,7 +142,8 @@ export async function discoverServer(
     const server = found.data;
     // RFC 8414, section 3.3: to the letter, and no other place is tried, or a mix-up would be a matter of patience.
     if (server.issuer !== issuer) throw refused(`says that it is ${printable(server.issuer)}`);
-    if (server.code_challenge_methods_supported?.includes('S256') !== true) throw refused('does not say PKCE with S256');
+    if (server.code_challenge_methods_supported?.includes('S256') !== true)
+      throw refused('does not say PKCE with S256');
     const { authorization_endpoint, token_endpoint, registration_endpoint, revocation_endpoint } = server;
     for (const one of [authorization_endpoint, token_endpoint, registration_endpoint, revocation_endpoint]) {
       const problem = one === undefined ? undefined : addressProblem(one, allowAddresses);

@@ -15,7 +15,10 @@ import { CREDENTIAL_DEADLINE_MS, type CredentialRequest, readAtMost } from './cr
  * The whole answer, whatever its status; with `head` its status and headers. Never follows a redirect. Throws
  * `credential_unavailable`, transient where there is no answer.
  */
-export type UserFetch = (url: string, init: CredentialRequest & { readonly read?: 'whole' | 'head' }) => Promise<Response>;
+export type UserFetch = (
+  url: string,
+  init: CredentialRequest & { readonly read?: 'whole' | 'head' },
+) => Promise<Response>;
 
 type Upstream = ConnectionConfig['upstream'];
 

@@ -18,7 +18,12 @@ export interface Held {
   refreshed(refreshing: Parameters<UserRefresh>[0], from: TokenVersion): Promise<Version>;
 }
 
-export function createHeld(deps: { folder: string; versions: UserVersions; refresh: UserRefresh; now: () => number }): Held {
+export function createHeld(deps: {
+  folder: string;
+  versions: UserVersions;
+  refresh: UserRefresh;
+  now: () => number;
+}): Held {
   const { folder, versions, refresh, now } = deps;
   let last: Version | undefined;
   let readAt = Number.NEGATIVE_INFINITY;

@@ -90,11 +90,7 @@ export function createUserRefresh(deps: {
     return last;
   }
 
-  async function settle(
-    folder: string,
-    from: Version,
-    content: { kind: 'failed'; words: string },
-  ): Promise<Version> {
+  async function settle(folder: string, from: Version, content: { kind: 'failed'; words: string }): Promise<Version> {
     return (await versions.create(folder, from.n + 1, content)) ?? versions.last(folder, from);
   }
 }
