@@ -101,12 +101,9 @@ export function createUpstreamConsent(deps: {
         throw error.denied ? denied() : notAnAnswer();
       });
       if (answer.kind === 'client_unknown') await authorization.bury(granting.client);
-      const obtained = now();
-      await credentials.keep(connection, principal, {
-        ...tokensOf(answer),
-        since: obtained,
-        url: calledUrl(connection),
-        ...place,
+      const tokens = { ...tokensOf(answer), since: now(), url: calledUrl(connection), ...place };
+      await credentials.keep(connection, principal, tokens).catch((error: unknown) => {
+        throw unavailable(connection, error);
       });
     },
   };

@@ -76,7 +76,7 @@ export async function discoverResource(
 }
 
 /** Equal once scheme, host and port are written one way. A path is compared to the letter. */
-function sameUrl(a: string, b: string): boolean {
+export function sameUrl(a: string, b: string): boolean {
   const [one, other] = [new URL(a), new URL(b)];
   return one.search === '' && one.href === other.href;
 }

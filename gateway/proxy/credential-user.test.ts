@@ -257,6 +257,9 @@ test('tokens of another upstream, server or client are shown to nobody', async (
     await at.upstream.close();
   }
   assert.deepEqual([elsewhere.calls, double.calls], [[], []]);
+  const same = await replica(userConnection(double.url, { resource: `${double.origin}/./mcp` }));
+  assert.equal((await same.call('ana')).who, 'ana');
+  await same.upstream.close();
   await elsewhere.close();
 });
 

@@ -9,7 +9,7 @@ import { GatewayError } from '../errors.ts';
 import type { Credential, UsedCredential } from './credential.ts';
 import { bearerHeader } from './credential-answer.ts';
 import { type Fresh, freshToken } from './credential-cache.ts';
-import { calledUrl } from './credential-user-discovery.ts';
+import { calledUrl, sameUrl } from './credential-user-discovery.ts';
 import { revokeToken } from './credential-user-grant.ts';
 import { createHeld, type Held } from './credential-user-held.ts';
 import { createUserRefresh, OVER, type TokenVersion } from './credential-user-refresh.ts';
@@ -175,7 +175,7 @@ function isOfNow({ tokens }: TokenVersion, connection: ConnectionConfig, config:
   return (
     url === calledUrl(connection) &&
     (config.authorizationServer ?? issuer) === issuer &&
-    (config.resource ?? resource) === resource &&
+    (config.resource === undefined || sameUrl(resource, config.resource)) &&
     (config.client?.id ?? client.id) === client.id
   );
 }
