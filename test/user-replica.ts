@@ -2,8 +2,8 @@
 import { request } from 'undici';
 import { type ConnectionConfig, parseConfig } from '../gateway/config.ts';
 import type { UserOauthConfig } from '../gateway/config-credential.ts';
-import { createUpstreamConsent, type UpstreamConsent } from '../gateway/identity/upstream-consent.ts';
 import { createKeyring } from '../gateway/identity/keyring.ts';
+import { createUpstreamConsent, type UpstreamConsent } from '../gateway/identity/upstream-consent.ts';
 import { createUserCredentials, type UserCredentials } from '../gateway/proxy/credential-user.ts';
 import { createUpstreamAuthorization } from '../gateway/proxy/credential-user-server.ts';
 import { createUserVersions, type Person, type UserVersions } from '../gateway/proxy/credential-user-versions.ts';
@@ -48,7 +48,9 @@ export function userConnection(
     stores: { recordings: 'file:///nowhere/store' },
     policies: 'allow-all',
     issuers: { corp: { issuer: 'https://idp.example.com' } },
-    login: { providers: { corp: { oidc: { issuer: 'https://idp.example.com', clientId: 'v', clientSecret: 'env:S' } } } },
+    login: {
+      providers: { corp: { oidc: { issuer: 'https://idp.example.com', clientId: 'v', clientSecret: 'env:S' } } },
+    },
     connections: {
       orders: { upstream: { url: origin, ...upstream }, paths: [pathname], groups: ['all'], credential: { userOauth } },
     },

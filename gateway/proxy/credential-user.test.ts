@@ -272,3 +272,81 @@ test('the state unreadable: known for 10 s, then calls fail closed', async () =>
   time += LOOK;
   await assert.rejects(one.call('ana'), unavailable);
 });
+
+/** Tokens as a server gives them that does less than the double. */
+function kept(over: { expires?: number } = {}): Promise<void> {
+  return one.credentials.keep(one.connection, personOf('ana'), {
+    access: 'an-access-token-of-another-time',
+    obtained: time,
+    since: time,
+    issuer: double.issuer,
+    client: { id: 'by-hand', from: 'configured' },
+    resource: double.url,
+    url: double.url,
+    ...over,
+  });
+}
+
+test('without a refresh token: good to its end, then the person is asked again', async () => {
+  await kept({ expires: time + HOUR });
+  const credential = one.upstream.credentialFor({ groups: [], ...personOf('ana') });
+  time += HOUR - 11_000;
+  assert.equal((await credential.current()).headers.length, 1);
+  time += 11_000;
+  await consentNeeded(credential.current());
+  const { kind, ...rest } = await one.credentials.stateOf(one.connection, personOf('ana'));
+  assert.ok(kind === 'failed' && 'words' in rest);
+});
+
+test('without an end: good until the upstream refuses it, and then the person is asked', async () => {
+  await kept();
+  time += 24 * HOUR;
+  assert.equal((await one.call('ana')).status, 401);
+  await consentNeeded(one.call('ana'));
+  assert.equal((await two.credentials.stateOf(two.connection, personOf('ana'))).kind, 'failed');
+});
+
+test('a client that is registered no more: its tokens are over, and the next consent registers anew', async () => {
+  await one.connect(double, 'ana');
+  const state = createFilesystemStore({ root: folder });
+  for await (const name of state.list('user-clients/')) {
+    await state.create(name.replace('.json', '.gone.json'), Buffer.from('{}'));
+  }
+  time += HOUR;
+  await consentNeeded(one.call('ana'));
+  assert.deepEqual(double.granted, { authorization_code: 1, refresh_token: 0, refused: 0 });
+  await two.connect(double, 'ana');
+  assert.equal(double.registered(), 2);
+  assert.equal((await one.call('ana')).who, 'ana');
+});
+
+test('a refreshed token is stored though the store fails at first, and read by its bytes where nobody knows', async () => {
+  const inner = createFilesystemStore({ root: folder });
+  let failures = 0;
+  const state: typeof inner = {
+    ...inner,
+    async create(name, bytes) {
+      const made = await inner.create(name, bytes);
+      if (!/\/0000000002\.json$/.test(name) || failures++ > 0) return made;
+      throw new Error('The answer of the store was lost.');
+    },
+  };
+  const at = await openReplica({ state, now: () => time, connection: userConnection(double.url) });
+  await at.connect(double, 'ana');
+  time += HOUR;
+  assert.equal((await at.call('ana')).who, 'ana');
+  assert.equal((await two.call('ana')).who, 'ana');
+  assert.ok(failures > 0);
+  assert.deepEqual(double.granted, { authorization_code: 1, refresh_token: 1, refused: 0 });
+  await at.upstream.close();
+});
+
+test('versions are bound to their place: one that is moved opens for nobody', async () => {
+  await one.connect(double, 'ana');
+  const state = createFilesystemStore({ root: folder });
+  const [from, to] = [folderOf('orders', personOf('ana')), folderOf('orders', personOf('ben'))];
+  const bytes = await state.get(`${from}0000000001.json`);
+  await state.create(`${to}0000000001.json`, bytes ?? assert.fail());
+  await consentNeeded(one.call('ben'));
+  assert.deepEqual(double.calls, []);
+});
