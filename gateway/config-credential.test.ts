@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type CredentialConfig, credential, isGoogleApi, mayBeSet } from './config-credential.ts';
+import { type CredentialConfig, credential, isGoogleApi, mayBeSet, userOauthProblem } from './config-credential.ts';
 
 const ACCOUNT = 'orders-mcp@my-project.iam.gserviceaccount.com';
 const SCOPES = ['https://www.googleapis.com/auth/bigquery.readonly'];
@@ -43,6 +43,29 @@ const ACCEPTED: readonly [Record<string, unknown>, CredentialConfig?][] = [
         tokenUrl: 'http://127.0.0.1:4000/token',
         scopes: [],
         clientAuth: 'client_secret_basic',
+      },
+    },
+  ],
+  [{ userOauth: {} }, { userOauth: { registration: 'auto', scopes: [] } }],
+  [
+    { userOauth: { client: { id: 'verbatim', secret: 'env:SECRET' }, resource: 'https://mcp.example.com' } },
+    {
+      userOauth: {
+        client: { id: 'verbatim', secret: 'env:SECRET', auth: 'client_secret_basic' },
+        registration: 'auto',
+        scopes: [],
+        resource: 'https://mcp.example.com',
+      },
+    },
+  ],
+  [
+    { userOauth: { client: { id: 'verbatim' }, registration: 'dynamic', authorizationServer: 'https://as.example' } },
+    {
+      userOauth: {
+        client: { id: 'verbatim', auth: 'none' },
+        registration: 'dynamic',
+        scopes: [],
+        authorizationServer: 'https://as.example',
       },
     },
   ],
@@ -98,6 +121,21 @@ const REFUSED: readonly [string, unknown, string][] = [
   ['a client secret in clear', { oauthClient: { ...CLIENT, clientSecret: 'hunter2' } }, 'oauthClient.clientSecret'],
   ['another way to authenticate', { oauthClient: { ...CLIENT, clientAuth: 'none' } }, 'oauthClient.clientAuth'],
   ['a resource with a fragment', { oauthClient: { ...CLIENT, resource: 'https://a/#b' } }, 'oauthClient.resource'],
+  ['a person’s secret in clear', { userOauth: { client: { id: 'a', secret: 'hunter2' } } }, 'userOauth.client.secret'],
+  [
+    'a secret that is not shown',
+    { userOauth: { client: { id: 'a', secret: 'env:A', auth: 'none' } } },
+    'userOauth.client.auth',
+  ],
+  [
+    'a way without its secret',
+    { userOauth: { client: { id: 'a', auth: 'client_secret_post' } } },
+    'userOauth.client.auth',
+  ],
+  ['a server in clear', { userOauth: { authorizationServer: 'http://as.example' } }, 'userOauth.authorizationServer'],
+  ['a resource with a query', { userOauth: { resource: 'https://a/?b' } }, 'userOauth.resource'],
+  ['a scope that is two', { userOauth: { scopes: ['a b'] } }, 'userOauth.scopes.0'],
+  ['a registration that is not known', { userOauth: { registration: 'off' } }, 'userOauth.registration'],
   ['a key that is not known', { oauthClient: { ...CLIENT, grantType: 'password' } }, 'oauthClient'],
 ];
 for (const [name, written, path] of REFUSED) {
@@ -109,6 +147,25 @@ for (const [name, written, path] of REFUSED) {
       JSON.stringify(error.issues),
     );
     assert.doesNotMatch(JSON.stringify(error.issues), /hunter2/);
+  });
+}
+
+const USER = { userOauth: { registration: 'auto', scopes: [] } } as const;
+const LIMITED = { userOauth: { ...USER.userOauth, scopes: ['read'] } };
+const ELSEWHERE = { userOauth: { ...USER.userOauth, resource: 'https://b.example/mcp' } };
+for (const [name, url, credential, others, problem] of [
+  ['over TLS', 'https://a.example', USER, [], undefined],
+  ['on this machine', 'http://127.0.0.1:4000', USER, [], undefined],
+  ['in clear', 'http://10.0.0.1:4000', USER, [], 'would send tokens in clear'],
+  ['in clear for a group', 'http://10.0.0.1:4000', { none: true }, [USER], 'would send tokens in clear'],
+  ['the same for a group', 'https://a.example', USER, [USER, { none: true }], undefined],
+  ['another for a group', 'https://a.example', USER, [LIMITED], 'has two kinds of userOauth'],
+  ['for a resource elsewhere', 'https://a.example', ELSEWHERE, [], 'names a resource elsewhere'],
+  ['not at all', 'http://10.0.0.1:4000', { none: true }, [], undefined],
+] as const) {
+  test(`people’s own tokens ${name}`, () => {
+    const credentialByGroup = others.map((one) => ({ credential: one }));
+    assert.equal(userOauthProblem({ upstream: { url }, credential, credentialByGroup })?.problem, problem);
   });
 }
 

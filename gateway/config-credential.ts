@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { oneOf, reference, rule, safeUrl, section, text } from './config-values.ts';
+import { oneOf, parseSafeUrl, reference, rule, safeUrl, section, text } from './config-values.ts';
 
 /**
  * How a connection authenticates to its upstream: exactly one of these. Secrets are references; a Google identity is a
@@ -11,7 +12,8 @@ export type CredentialConfig =
   | { readonly header: string; readonly value: string }
   | { readonly googleIdToken: GoogleIdTokenConfig }
   | { readonly googleAccessToken: GoogleAccessTokenConfig }
-  | { readonly oauthClient: OAuthClientConfig };
+  | { readonly oauthClient: OAuthClientConfig }
+  | { readonly userOauth: UserOauthConfig };
 
 /** Whose token: impersonated by the gateway, or signed with a service-account key (a reference to its JSON). */
 type GoogleSource = { readonly serviceAccount: string } | { readonly key: string };
@@ -32,6 +34,24 @@ export interface OAuthClientConfig {
   readonly resource?: string;
   /** Not in a standard; some authorization servers want it instead of `resource`. */
   readonly audience?: string;
+}
+
+/** Each principal's own token: they consent once at the upstream's authorization server, of which the gateway is a client. */
+export interface UserOauthConfig {
+  /** Registered there by hand. Absent: the gateway registers itself as `registration` says. */
+  readonly client?: {
+    readonly id: string;
+    readonly secret?: string;
+    readonly auth: 'client_secret_basic' | 'client_secret_post' | 'none';
+  };
+  /** `document`: a Client ID Metadata Document. `dynamic`: RFC 7591. `auto`: the first that the server supports. */
+  readonly registration: 'auto' | 'document' | 'dynamic';
+  /** Empty: what the upstream asks for. */
+  readonly scopes: readonly string[];
+  /** Its issuer, to the letter. Absent: as the upstream's protected resource metadata says. */
+  readonly authorizationServer?: string;
+  /** RFC 8707. Absent: the URL that is called. */
+  readonly resource?: string;
 }
 
 // What the gateway sets itself, what frames a message, what MCP owns, what never crosses a gateway.
@@ -94,7 +114,34 @@ const oauthClient = section({
   audience: audience.optional(),
 });
 
-const FORMS = ['none', 'bearer', 'header', 'googleIdToken', 'googleAccessToken', 'oauthClient'] as const;
+const userOauth = section({
+  client: section({
+    id: text(/^[\x21-\x7e]{1,512}$/, 'is not a client id', 'Write it as the authorization server gave it.'),
+    secret: reference.optional(),
+    auth: oneOf('client_secret_basic', 'client_secret_post', 'none').optional(),
+  })
+    .superRefine(({ secret, auth }, context) => {
+      if (auth === undefined || (auth === 'none') === (secret === undefined)) return;
+      const fix = 'Write secret together with client_secret_basic or client_secret_post; none goes without a secret.';
+      context.addIssue({ code: 'custom', message: 'does not go with its secret', path: ['auth'], params: { fix } });
+    })
+    .transform(({ id, secret, auth }) => ({
+      id,
+      ...(secret === undefined ? {} : { secret }),
+      auth: auth ?? (secret === undefined ? 'none' : 'client_secret_basic'),
+    }))
+    .optional(),
+  registration: oneOf('auto', 'document', 'dynamic').default('auto'),
+  scopes: z.array(scope).default([]),
+  authorizationServer: safeUrl.optional(),
+  resource: text(
+    /^https?:\/\/[^\s\\@?#]{1,512}$/,
+    'is not a resource',
+    "Write the `resource` of the upstream's metadata: an absolute URL without query and fragment.",
+  ).optional(),
+});
+
+const FORMS = ['none', 'bearer', 'header', 'googleIdToken', 'googleAccessToken', 'oauthClient', 'userOauth'] as const;
 
 export const credential = section({
   none: rule((value) => (value === true ? true : undefined), 'is not true', 'Write none: true.').optional(),
@@ -104,6 +151,7 @@ export const credential = section({
   googleIdToken: googleIdToken.optional(),
   googleAccessToken: googleAccessToken.optional(),
   oauthClient: oauthClient.optional(),
+  userOauth: userOauth.optional(),
 }).transform((written, context): CredentialConfig => {
   const fail = (problem: string, fix: string, path: string[] = []) => {
     context.addIssue({ code: 'custom', message: problem, path, params: { fix } });
@@ -116,7 +164,7 @@ export const credential = section({
     return fail(
       'is not exactly one credential',
       'Write { none: true }, { bearer: "env:NAME" }, { header: X-Api-Key, value: "file:/run/secrets/key" }, ' +
-        '{ googleIdToken: … }, { googleAccessToken: … } or { oauthClient: … }.',
+        '{ googleIdToken: … }, { googleAccessToken: … }, { oauthClient: … } or { userOauth: … }.',
     );
   }
   if (header === undefined || value === undefined) return { [form]: written[form] } as unknown as CredentialConfig;
@@ -136,4 +184,37 @@ export const credential = section({
 export function isGoogleApi(origin: string): boolean {
   const { protocol, hostname } = new URL(origin);
   return protocol === 'https:' && hostname.endsWith('.googleapis.com');
+}
+
+/** What the connection says of its people's own tokens. Its credentials say one thing at most (config-schema.ts). */
+export function userOauthOf({ credential, credentialByGroup }: Credentials): UserOauthConfig | undefined {
+  const all = [credential, ...credentialByGroup.map((entry) => entry.credential)];
+  for (const one of all) if ('userOauth' in one) return one.userOauth;
+  return undefined;
+}
+
+interface Credentials {
+  readonly credential: CredentialConfig;
+  readonly credentialByGroup: readonly { readonly credential: CredentialConfig }[];
+}
+
+/** Why people's own tokens can not be used so, as a problem and its remedy. */
+export function userOauthProblem(
+  connection: Credentials & { readonly upstream: { readonly url: string } },
+): { readonly problem: string; readonly fix: string } | undefined {
+  const config = userOauthOf(connection);
+  if (config === undefined) return undefined;
+  const { credential, credentialByGroup, upstream } = connection;
+  for (const one of [credential, ...credentialByGroup.map((entry) => entry.credential)]) {
+    // A principal has one token for a connection, whatever groups they are in at the moment.
+    if (!('userOauth' in one) || isDeepStrictEqual(one.userOauth, config)) continue;
+    return { problem: 'has two kinds of userOauth', fix: 'Write the same userOauth everywhere in this connection.' };
+  }
+  if (parseSafeUrl(upstream.url) === undefined) {
+    return { problem: 'would send tokens in clear', fix: 'Use userOauth with an https:// upstream.' };
+  }
+  if (config.resource !== undefined && new URL(config.resource).origin !== upstream.url) {
+    return { problem: 'names a resource elsewhere', fix: "Write a resource of the upstream's own origin." };
+  }
+  return undefined;
 }

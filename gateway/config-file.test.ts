@@ -55,6 +55,8 @@ test('a good file: parsed, paths resolved against its folder', () => {
 });
 
 const KEY = 'key: file:keys/one';
+const LOGIN =
+  'login: { providers: { corp: { google: { clientId: c, clientSecret: env:S, hostedDomains: [a.example] } } } }';
 const FORMS: readonly (readonly [string, string])[] = [
   ['bearer', '{ bearer: file:keys/one }'],
   ['header', '{ header: X-Api-Key, value: file:keys/one }'],
@@ -64,6 +66,7 @@ const FORMS: readonly (readonly [string, string])[] = [
     'oauthClient',
     '{ oauthClient: { tokenUrl: https://idp.example/token, clientId: file:id, clientSecret: file:keys/one } }',
   ],
+  ['userOauth', '{ userOauth: { client: { id: file:id, secret: file:keys/one } } }'],
 ];
 for (const [form, written] of FORMS) {
   test(`a relative file: of ${form} starts at the configuration's folder, in credentialByGroup too`, () => {
@@ -71,10 +74,12 @@ for (const [form, written] of FORMS) {
     process.chdir(tmpdir());
     try {
       const loaded = load(
-        GOOD.replace('http://10.0.0.1:4001', 'https://orders.googleapis.com').replace(
-          / {4}credential:.*/,
-          `    credential: ${written}\n    credentialByGroup: [{ groups: [analysts], credential: ${written} }]`,
-        ),
+        GOOD.replace('http://10.0.0.1:4001', 'https://orders.googleapis.com')
+          .replace(
+            / {4}credential:.*/,
+            `    credential: ${written}\n    credentialByGroup: [{ groups: [analysts], credential: ${written} }]`,
+          )
+          .replace(/^connections:/m, `${LOGIN}\nconnections:`),
       );
       assert.ok(loaded.ok, JSON.stringify(loaded));
       const { credential, credentialByGroup } = loaded.config.connections.orders ?? assert.fail();

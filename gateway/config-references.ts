@@ -1,7 +1,7 @@
 import type { ConnectionConfig } from './config.ts';
 
 /** Where a connection's references to secrets stand, in `upstream` and in each form of a credential. */
-const REFERENCES = new Set(['ca', 'bearer', 'value', 'key', 'clientSecret']);
+const REFERENCES = new Set(['ca', 'bearer', 'value', 'key', 'clientSecret', 'secret']);
 
 type MapOne = (ref: string, key: string) => string;
 

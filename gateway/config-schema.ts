@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { type CredentialConfig, credential, headerName, isGoogleApi, mayBeSet } from './config-credential.ts';
+import {
+  type CredentialConfig,
+  credential,
+  headerName,
+  isGoogleApi,
+  mayBeSet,
+  userOauthProblem,
+} from './config-credential.ts';
 import { issuer } from './config-issuer.ts';
 import { login } from './config-login.ts';
 import {
@@ -90,6 +97,11 @@ function checkUpstreamHeaders(
   context: z.core.$RefinementCtx<unknown>,
 ): void {
   const { upstream, identityHeader } = written;
+  const found = userOauthProblem(written);
+  if (found !== undefined) {
+    const { problem, fix } = found;
+    context.addIssue({ code: 'custom', message: problem, path: ['credential'], params: { fix } });
+  }
   const all = [
     { path: ['credential'], credential: written.credential },
     ...written.credentialByGroup.map(({ credential }, index) => ({

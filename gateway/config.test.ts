@@ -250,6 +250,7 @@ const INSIDE: readonly (readonly [Json, string[]])[] = [
   [{ credential: { header: 'X-Api-Key' } }, ['credential']],
   [{ credential: { bearer: 'hunter2' } }, ['credential.bearer']],
   [{ credential: { header: 'X-Api-Key', value: 'hunter2' } }, ['credential.value']],
+  [{ upstream: { url: 'https://a.example' }, credential: { userOauth: {} } }, ['credential']],
   [{ recording: 'yes' }, ['recording']],
   [{ durability: 'none' }, ['durability']],
   [{ sse: { messages: '/sse' } }, ['sse.messages']],

@@ -258,6 +258,10 @@ function crossProblems(value: unknown): ConfigProblem[] {
         add([...path, 'paths', index], "is the gateway's own path on this host", 'Choose another path, or no host.');
       }
     }
+    if (root.login === undefined && hasUserOauth(connection)) {
+      const fix = 'Let people log in at the gateway (`login`): that is where they consent.';
+      add([...path, 'credential'], "is each person's own", fix);
+    }
     const sse = asRecord(connection.sse);
     if (connection.sse !== undefined && asArray(connection.paths).includes(sse.path ?? '/sse')) {
       const fix = 'A path has one transport: take it out of `paths`, or give the stream another.';
@@ -269,6 +273,11 @@ function crossProblems(value: unknown): ConfigProblem[] {
     found.push(...issuerProblems(root, connection, path));
   }
   return [...found, ...orderProblems(root)];
+}
+
+function hasUserOauth({ credential, credentialByGroup }: Record<string, unknown>): boolean {
+  const all = [credential, ...asArray(credentialByGroup).map((entry) => asRecord(entry).credential)];
+  return all.some((one) => asRecord(one).userOauth !== undefined);
 }
 
 const NAME_FIX = 'Write a lower-case letter, then up to 62 lower-case letters, digits or -.';

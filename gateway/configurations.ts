@@ -10,6 +10,7 @@ import type { Log } from './log.ts';
 import { NO_POLICY, NO_POLICY_DIGEST } from './policy/decide.ts';
 import { loggableReason } from './proxy/credential-error.ts';
 import { unreadableCredentials } from './proxy/credential-readable.ts';
+import type { UserCredentials } from './proxy/credential-user.ts';
 import type { InForce } from './proxy/runtime.ts';
 import { openUpstream, type Upstream } from './proxy/upstream.ts';
 import { configurationName, policyName } from './recording/objects.ts';
@@ -42,6 +43,7 @@ export async function openConfigurations(deps: {
   now: () => number;
   /** Makes what serves the section `login`. Throws in words where it can't take force. */
   openLogin(config: Config): Promise<Login | undefined>;
+  userCredentials?: UserCredentials | undefined;
   /** Records an event; resolves when it is durable. */
   announce(name: string, details: Record<string, unknown>): Promise<void>;
   /** Records which recordings a new configuration switches; it takes force only when that is durable. */
@@ -81,7 +83,8 @@ export async function openConfigurations(deps: {
         { event: 'credential_refresh_failed', connection: connection.name, reason: loggableReason(error) },
         'A credential could not be refreshed; the one before it is used as long as it is good.',
       );
-    return openUpstream(connection, { now: deps.now, google, refreshFailed });
+    const { now, userCredentials } = deps;
+    return openUpstream(connection, { now, google, refreshFailed, userCredentials });
   }
 
   /** A credential may come later than the gateway, so this stops nothing: it says early what calls would say. */

@@ -129,6 +129,8 @@ const TABLE = {
   },
   response_too_large: { rpc: -32015, http: 502, words: 'An event of the answer is over the limit.' },
   credential_unavailable: { rpc: -32014, http: 502, words: "The connection's credential could not be read." },
+  // Not 403: some clients take that for a broken registration here.
+  user_consent_needed: { rpc: -32014, http: 502, words: 'The MCP server needs your own consent first.' },
 
   // The recording. Fail closed.
   recording_unavailable: {
@@ -155,12 +157,20 @@ export class GatewayError extends Error {
   readonly code: ErrorCode;
   readonly fate: Fate;
   readonly detail: string | undefined;
+  /** Where a person's browser has to go. */
+  readonly url: string | undefined;
 
-  constructor(code: ErrorCode, fate: Fate = 'not_forwarded', detail?: string, options?: ErrorOptions) {
+  constructor(
+    code: ErrorCode,
+    fate: Fate = 'not_forwarded',
+    detail?: string,
+    options?: ErrorOptions & { readonly url?: string },
+  ) {
     super(detail === undefined ? TABLE[code].words : `${TABLE[code].words} ${detail}`, options);
     this.code = code;
     this.fate = fate;
     this.detail = detail;
+    this.url = options?.url;
   }
 
   get entry(): Entry {
@@ -168,9 +178,10 @@ export class GatewayError extends Error {
   }
 
   /** The `error` member of a JSON-RPC error response. */
-  toJsonRpc(): { code: number; message: string; data: { code: ErrorCode; fate: Fate } } {
+  toJsonRpc(): { code: number; message: string; data: { code: ErrorCode; fate: Fate; url?: string } } {
     const advice =
       this.fate === 'outcome_withheld' ? ' The call was executed or its outcome is unknown: do not retry blindly.' : '';
-    return { code: this.entry.rpc, message: this.message + advice, data: { code: this.code, fate: this.fate } };
+    const data = { code: this.code, fate: this.fate, ...(this.url === undefined ? {} : { url: this.url }) };
+    return { code: this.entry.rpc, message: this.message + advice, data };
   }
 }

@@ -167,6 +167,7 @@ function referencesIn(credential: CredentialConfig): string[] {
   if ('bearer' in credential) return [credential.bearer];
   if ('header' in credential) return [credential.value];
   if ('oauthClient' in credential) return [credential.oauthClient.clientSecret];
+  if ('userOauth' in credential) return [credential.userOauth.client?.secret].filter((one) => one !== undefined);
   const source = 'googleIdToken' in credential ? credential.googleIdToken : credential.googleAccessToken;
   return 'key' in source ? [source.key] : [];
 }

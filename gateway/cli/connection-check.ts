@@ -90,7 +90,7 @@ async function check(
   const client = new Client({ name: 'verbatim-connection-check', version: VERSION });
   try {
     upstream = await openUpstream(connection, { now: Date.now, google });
-    const credential = await upstream.credentialFor(groups).current();
+    const credential = await upstream.credentialFor({ groups }).current();
     headers = credential.headers;
     const { version } = credential;
     checked.credential = headers.length === 0 ? 'none' : `readable, version ${version ?? 'unknown'}`;

@@ -43,3 +43,13 @@ export function networkCode(error: unknown): string {
   }
   return 'FAILED';
 }
+
+/** What a `CredentialFetch` threw, somewhere below the error of the library that called it. */
+export function ownError(error: unknown): GatewayError | undefined {
+  let at: unknown = error;
+  for (let depth = 0; depth < 5 && typeof at === 'object' && at !== null; depth++) {
+    if (at instanceof GatewayError) return at;
+    at = (at as { cause?: unknown }).cause;
+  }
+  return undefined;
+}

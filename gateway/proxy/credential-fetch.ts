@@ -69,7 +69,8 @@ export function createCredentialFetch(deadline = CREDENTIAL_DEADLINE_MS): Creden
   };
 }
 
-async function readAtMost(body: AsyncIterable<Buffer>, host: string): Promise<Buffer<ArrayBuffer>> {
+/** The whole body, within the limit of what issuers of credentials may send. `host` is said in the error. */
+export async function readAtMost(body: AsyncIterable<Buffer>, host: string): Promise<Buffer<ArrayBuffer>> {
   const chunks: Buffer[] = [];
   let length = 0;
   // Leaving the loop destroys the body, and with it the socket.

@@ -1,10 +1,10 @@
 /** Access tokens by OAuth's client credentials grant (RFC 6749, section 4.4). */
 import type { OAuthClientConfig } from '../config-credential.ts';
-import { GatewayError } from '../errors.ts';
 import { readSecret } from '../secret-ref.ts';
 import type { Minting } from './credential.ts';
 import { bearerHeader, refusedByIssuer } from './credential-answer.ts';
 import { type Fresh, freshToken } from './credential-cache.ts';
+import { ownError } from './credential-error.ts';
 
 /** For an answer without `expires_in`, which is only recommended: short, since nobody says how long it is good. */
 const UNSAID_LIFE_S = 300;
@@ -38,14 +38,4 @@ export async function mintAsOAuthClient(config: OAuthClientConfig, minting: Mint
   const life = (tokens.expires_in ?? UNSAID_LIFE_S) * 1000;
   const header = bearerHeader(tokens.access_token, tokenUrl);
   return freshToken({ headers: [header], version: secret.version }, obtained, obtained + life);
-}
-
-/** What `fetch` threw comes back as a cause of the library's error. */
-function ownError(error: unknown): GatewayError | undefined {
-  let at: unknown = error;
-  for (let depth = 0; depth < 5 && typeof at === 'object' && at !== null; depth++) {
-    if (at instanceof GatewayError) return at;
-    at = (at as { cause?: unknown }).cause;
-  }
-  return undefined;
 }

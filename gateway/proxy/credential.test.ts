@@ -36,7 +36,11 @@ afterEach(() => {
   double.oauth.answers = {};
 });
 
-function open(config: CredentialConfig, origin = CLOUD_RUN, fetch?: CredentialFetch): Credential {
+function open(
+  config: Exclude<CredentialConfig, { userOauth: unknown }>,
+  origin = CLOUD_RUN,
+  fetch?: CredentialFetch,
+): Credential {
   const upstream = { url: origin, allowAddresses: [], connections: 1, connectTimeout: 1000 };
   return createCredential(config, upstream, {
     now: () => time,

@@ -14,6 +14,7 @@ import { type CredentialFetch, createCredentialFetch } from './credential-fetch.
 import { mintAsServiceAccount } from './credential-impersonated.ts';
 import { mintWithKey } from './credential-key.ts';
 import { mintAsOAuthClient } from './credential-oauth.ts';
+import type { UserCredentials } from './credential-user.ts';
 
 export interface UsedCredential {
   readonly headers: readonly (readonly [string, string])[];
@@ -50,8 +51,41 @@ export interface Minting extends SecretSources {
   readonly fetch: CredentialFetch;
 }
 
-export function createCredential(
+/** Who a credential is for. Without issuer and subject it is nobody in particular. */
+export interface CredentialOwner {
+  readonly groups: readonly string[];
+  readonly issuer?: string;
+  readonly subject?: string;
+}
+
+/** The credential of each owner. All have the same one, unless it is each person's own. */
+export function createCredentials(
   config: CredentialConfig,
+  connection: ConnectionConfig,
+  deps: CredentialDeps & { readonly userCredentials?: UserCredentials | undefined },
+): (owner: CredentialOwner) => Credential {
+  if ('userOauth' in config) {
+    const { userCredentials } = deps;
+    return ({ issuer, subject }) =>
+      userCredentials === undefined || issuer === undefined || subject === undefined
+        ? NOBODYS
+        : userCredentials.credentialFor(connection, { issuer, subject });
+  }
+  const one = createCredential(config, connection.upstream, deps);
+  return () => one;
+}
+
+const NOBODYS: Credential = {
+  async current() {
+    throw credentialError("It is each person's own.", 'userOauth: a credential is there for people who log in alone');
+  },
+  renew: async () => undefined,
+};
+
+type SharedCredentialConfig = Exclude<CredentialConfig, { userOauth: unknown }>;
+
+export function createCredential(
+  config: SharedCredentialConfig,
   upstream: ConnectionConfig['upstream'],
   deps: CredentialDeps,
 ): Credential {
@@ -69,7 +103,7 @@ export function createCredential(
   });
 }
 
-function kindOf(config: CredentialConfig): SourceKind {
+function kindOf(config: SharedCredentialConfig): SourceKind {
   const ref = 'bearer' in config ? config.bearer : 'header' in config ? config.value : undefined;
   return ref === undefined ? 'token' : isRemote(ref) ? 'remoteSecret' : 'localSecret';
 }
@@ -79,7 +113,7 @@ function isRemote(ref: string): boolean {
 }
 
 function loaderOf(
-  config: Exclude<CredentialConfig, { none: true }>,
+  config: Exclude<SharedCredentialConfig, { none: true }>,
   upstream: ConnectionConfig['upstream'],
   minting: Minting,
 ): Load {

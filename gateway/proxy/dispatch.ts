@@ -24,7 +24,7 @@ export interface Sending {
 
 export async function dispatch(sending: Sending): Promise<void> {
   const { call, upstream, relay } = sending;
-  const credential = upstream.credentialFor(call.principal.groups);
+  const credential = upstream.credentialFor(call.principal);
   const used = await credential.current();
   const again = async (): Promise<void> => {
     const next = await credential.renew(used);

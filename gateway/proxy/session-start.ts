@@ -15,7 +15,7 @@ export async function startOf(
   // A credential that can't be read fails the call later, in words; the session's start only names its version.
   const credential = await inForce.upstreams
     .get(connection.name)
-    ?.credentialFor(principal.groups)
+    ?.credentialFor(principal)
     .current()
     .catch(() => undefined);
   return {

@@ -68,14 +68,14 @@ test('credentialFor: the first entry that names a group wins, the same object fo
       ],
     }),
   );
-  const versionFor = async (...groups: string[]) => (await upstream.credentialFor(groups).current()).version;
+  const versionFor = async (...groups: string[]) => (await upstream.credentialFor({ groups }).current()).version;
   assert.equal(await versionFor(), `impersonated:${ANALYSTS}`);
   assert.equal(await versionFor('others'), `impersonated:${ANALYSTS}`);
   assert.equal(await versionFor('guests', 'owners'), `impersonated:${ADMINS}`);
   assert.equal(await versionFor('guests'), undefined);
-  assert.equal(upstream.credentialFor(['bots']), upstream.credentialFor(['guests']));
-  assert.equal(upstream.credentialFor(['admins']), upstream.credentialFor(['owners']));
-  assert.notEqual(upstream.credentialFor([]), upstream.credentialFor(['admins']));
+  assert.equal(upstream.credentialFor({ groups: ['bots'] }), upstream.credentialFor({ groups: ['guests'] }));
+  assert.equal(upstream.credentialFor({ groups: ['admins'] }), upstream.credentialFor({ groups: ['owners'] }));
+  assert.notEqual(upstream.credentialFor({ groups: [] }), upstream.credentialFor({ groups: ['admins'] }));
   await upstream.close();
 });
 
@@ -107,7 +107,7 @@ test('a Google API over TLS gets the access token of the connection’s account,
       credential: { googleAccessToken: { serviceAccount: ANALYSTS, scopes, quotaProject: 'my-project' } },
     }),
   );
-  const { headers } = await upstream.credentialFor([]).current();
+  const { headers } = await upstream.credentialFor({ groups: [] }).current();
   const { dispatcher } = upstream;
   const answer = await request(`${url}/mcp`, { dispatcher, headers: Object.fromEntries(headers) });
   await answer.body.dump();
@@ -224,7 +224,7 @@ test('closing ends a token that is being fetched', async () => {
     }),
   );
   const calls = double.calls.generateIdToken;
-  const waiting = assert.rejects(upstream.credentialFor([]).current(), (error) =>
+  const waiting = assert.rejects(upstream.credentialFor({ groups: [] }).current(), (error) =>
     /ABORTED/.test(loggableReason(error)),
   );
   while (double.calls.generateIdToken === calls) await new Promise((done) => setImmediate(done));

@@ -12,17 +12,18 @@ import type { GoogleIdentity } from '../google-identity.ts';
 import { createGoogleSecrets } from '../google-secret.ts';
 import { readReferenced } from '../secret-ref.ts';
 import { createPinnedLookup } from './address.ts';
-import { type Credential, createCredential } from './credential.ts';
+import { type Credential, type CredentialOwner, createCredentials } from './credential.ts';
 import type { CredentialFetch } from './credential-fetch.ts';
+import type { UserCredentials } from './credential-user.ts';
 import { createPlaces, type Places } from './places.ts';
 
 export interface Upstream {
   readonly connection: ConnectionConfig;
   /**
    * The credential for who is in these groups: of the first entry of `credentialByGroup` that names one of them, else
-   * the connection's. The same object for the same credential.
+   * the connection's. The same object for the same credential, unless it is each person's own.
    */
-  credentialFor(groups: readonly string[]): Credential;
+  credentialFor(owner: CredentialOwner): Credential;
   readonly dispatcher: Dispatcher;
   /** One for each of its sockets: to be taken before anything is dispatched. */
   readonly places: Places;
@@ -40,6 +41,8 @@ export interface UpstreamDeps {
   readonly fetch?: CredentialFetch;
   /** A refresh that no call waits for has failed; the credential before it is still in use. */
   readonly refreshFailed?: (error: unknown) => void;
+  /** Absent: nobody has a credential of their own here. */
+  readonly userCredentials?: UserCredentials | undefined;
 }
 
 /** An upstream's header block; an answer's, so not the client's limit. */
@@ -66,7 +69,7 @@ export async function openUpstream(connection: ConnectionConfig, deps: UpstreamD
   });
   const closing = new AbortController();
   const credentialFor = chooseCredential(connection, (config) =>
-    createCredential(config, upstream, { ...deps, closed: closing.signal }),
+    createCredentials(config, connection, { ...deps, closed: closing.signal }),
   );
   return {
     connection,
@@ -82,22 +85,23 @@ export async function openUpstream(connection: ConnectionConfig, deps: UpstreamD
 
 function chooseCredential(
   { credential, credentialByGroup }: ConnectionConfig,
-  create: (config: ConnectionConfig['credential']) => Credential,
+  create: (config: ConnectionConfig['credential']) => (owner: CredentialOwner) => Credential,
 ): Upstream['credentialFor'] {
-  const made: { config: ConnectionConfig['credential']; credential: Credential }[] = [];
+  const made: { config: ConnectionConfig['credential']; credential: (owner: CredentialOwner) => Credential }[] = [];
   const entries = [...credentialByGroup, { groups: undefined, credential }].map((entry) => {
     const there = made.find(({ config }) => isDeepStrictEqual(config, entry.credential));
     const one = there ?? { config: entry.credential, credential: create(entry.credential) };
     if (there === undefined) made.push(one);
     return { groups: entry.groups, credential: one.credential };
   });
-  return (groups) => {
+  return (owner) => {
+    const { groups } = owner;
     const found = entries.find(
       (entry) => entry.groups === undefined || entry.groups.some((one) => groups.includes(one)),
     );
     // The last entry has no groups, so there is always one.
     if (found === undefined) throw new GatewayError('credential_unavailable');
-    return found.credential;
+    return found.credential(owner);
   };
 }
 
