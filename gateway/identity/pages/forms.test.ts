@@ -213,6 +213,6 @@ test('a site that opens the list of connections has no hold on its window', { sk
   const opening = attacker.waitForEvent('popup');
   await attacker.evaluate(`void (window.held = window.open(${JSON.stringify(site.at('gateway', '/connect'))}))`);
   await (await opening).waitForURL('**/connect');
-  assert.equal(await attacker.evaluate('window.held.closed'), true);
+  await attacker.waitForFunction('window.held.closed');
   await attacker.context().close();
 });
