@@ -72,7 +72,7 @@ test('base64 may have lines; the form has one response, of a size', () => {
     refused(() => readForm(form), form);
   }
   refused(() => readDocument({ url: new URL(`${CALLBACK.href}?SAMLResponse=PFJlc3BvbnNlLz4%3D`) }), 'no form');
-  refused(() => read(Buffer.from([0x3c, 0xff, 0x3e])), 'not UTF-8');
+  refused(() => read(Buffer.from(response('\xff'), 'latin1')), 'not UTF-8');
   refused(() => read(Buffer.from(response(''), 'utf16le')), 'UTF-16');
 });
 
@@ -117,6 +117,8 @@ test('XML that is more than elements, attributes and text is refused', () => {
     '<LogoutResponse/>',
     '<a><Response/></a>',
     '</Response>',
+    '<Response>',
+    '<Response><a/>',
   ]) {
     refused(() => read(xml), xml);
   }
