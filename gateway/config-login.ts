@@ -23,6 +23,8 @@ const oidc = section({
   emailClaim: claim.default('email'),
   /** Some providers cut a long list in silence: a list this long counts as cut, and so as unknown. Okta's is 100. */
   groupsLimit: count(1, 100_000).optional(),
+  /** Enterprise-managed authorization: clients may show this provider's ID-JAGs in the place of a login here. */
+  idJag: oneOf('on', 'off').default('off'),
 });
 
 const google = section({

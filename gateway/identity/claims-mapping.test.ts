@@ -78,10 +78,16 @@ test('groups that do not fit are unknown, never none', () => {
 });
 
 test('a condition holds only where it is true', () => {
-  const holds = (condition: string, claims: Record<string, unknown> = CLAIMS) => compileMapping({ condition }).holds(claims);
+  const holds = (condition: string, claims: Record<string, unknown> = CLAIMS) =>
+    compileMapping({ condition }).holds(claims);
   assert.ok(holds('claims.repository == "acme/orders" && claims.verified == true'));
   assert.ok(holds('claims.sub.startsWith("repo:acme/") && "orders" in claims.teams'));
-  for (const condition of ['claims.repository == "acme/other"', 'claims.nothing == "x"', 'claims.verified && claims.iat', 'claims.iat > "x"']) {
+  for (const condition of [
+    'claims.repository == "acme/other"',
+    'claims.nothing == "x"',
+    'claims.verified && claims.iat',
+    'claims.iat > "x"',
+  ]) {
     assert.equal(holds(condition), false, condition);
   }
   assert.equal(holds('true', { all: Array.from({ length: 1001 }, () => 1) }), false);

@@ -4,21 +4,21 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { default as Provider } from 'oidc-provider';
-import { uuidv7 } from 'uuidv7';
 import type { Clock } from '../../clock.ts';
-import { type Config, clientPaths, resourceUrl } from '../../config.ts';
+import type { Config } from '../../config.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Ends } from '../../sessions/ends.ts';
 import type { Store } from '../../store/store.ts';
 import { createRate } from '../clients/rate.ts';
 import type { Principal } from '../principal.ts';
+import { createAuthorize } from './authorize.ts';
 import { createBrowsers } from './browser.ts';
 import { type Accounts, createConnect } from './connect.ts';
 import { createConsents } from './consents.ts';
 import { createLoginFlow } from './flow.ts';
-import { accountIdOf, createGrants, type GrantRecord } from './grants.ts';
+import { accountIdOf, createGrants } from './grants.ts';
+import { createIdJags, idJagProviders } from './id-jag.ts';
 import { createInteractions } from './interaction.ts';
-import { issuerOf } from './issuer.ts';
 import { createLastErrors } from './last-errors.ts';
 import type { Login } from './login.ts';
 import { openLogin } from './open-login.ts';
@@ -85,7 +85,8 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
     lost: ({ session, connection, subject, issuer }, reason) =>
       event('session.lost', { session, connection, subject, issuer, reason }),
   });
-  const interactions = createInteractions({ flow, grants, consents, browsers, now, event });
+  const authorize = createAuthorize({ grants, now, event });
+  const interactions = createInteractions({ flow, authorize, consents, browsers, event });
   const connect = createConnect({ flow, grants, consents, browsers, errors, accounts, now, event });
   const routes = createLoginRoutes({
     login: deps.login,
@@ -120,8 +121,14 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
         ended: (session, reason) => event('session.revoked', { session, connection, reason }),
       },
       mayGoOn: (session) => mayGoOn(session),
-      openAgent: (clientId, address) => openAgent(login, connection, clientId, address),
+      async openAgent(clientId, address) {
+        const target = config.connections[connection];
+        if (target === undefined) throw new library.errors.InvalidClient('its connection is gone');
+        return authorize.agent({ login, connection: target, clientId }, { address });
+      },
+      idJag: idJagProviders(login).length > 0,
     });
+    createIdJags({ library, state, authorize, now }).accept(provider, login, connection);
     watchTokens(provider, { state, keyring, connection, event, refused });
     return provider;
   }
@@ -129,37 +136,6 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
   async function mayGoOn(session: string): Promise<boolean> {
     await own.renew(session);
     return (await grants.find(session)) !== undefined;
-  }
-
-  /** One token, one session: an agent asks for one for each of its runs. */
-  async function openAgent(login: Login, connection: string, clientId: string, address: string): Promise<GrantRecord> {
-    const { config, settings } = login;
-    const { errors: oauth } = await import('oidc-provider');
-    const client = settings.clients[clientId];
-    const target = config.connections[connection];
-    if (client?.agent === undefined || target === undefined) throw new oauth.InvalidClient('it is no agent');
-    const { groups, owner } = client.agent;
-    if (!groups.some((group) => target.groups.includes(group))) {
-      throw new oauth.AccessDenied('none of its groups may open a session on this connection');
-    }
-    const opened = now();
-    const record: GrantRecord = {
-      session: uuidv7(),
-      connection,
-      client: { id: clientId, ...(client.name === undefined ? {} : { name: client.name }) },
-      kind: 'agent',
-      issuer: issuerOf(config, connection),
-      subject: clientId,
-      groups,
-      owner,
-      opened,
-      expires: opened + config.sessions.longest,
-      resources: clientPaths(target).map((path) => resourceUrl(config, connection, path)),
-    };
-    await grants.open(record);
-    const { session, issuer, subject } = record;
-    await event('login', { session, connection, issuer, subject, groups, client: clientId, address });
-    return record;
   }
 
   return {

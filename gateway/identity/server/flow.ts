@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Store } from '../../store/store.ts';
 import { type BrokeredIdentity, type LoginAnswer, LoginRefused } from '../broker/identity-provider.ts';
-import { domainOf, type Login } from './login.ts';
+import { checkDomain, type Login } from './login.ts';
 import { createOneTime } from './one-time.ts';
 
 /** What a login is for. */
@@ -62,16 +62,10 @@ export function createLoginFlow(deps: { readonly state: Store; readonly now: () 
   async function finish(login: Login, answer: LoginAnswer, state: string, pending: Pending): Promise<LoginOutcome> {
     const provider = login.providers.get(pending.provider);
     if (provider === undefined) throw over();
-    const { name, protocol, domains } = provider;
+    const { name, protocol } = provider;
     const { memory } = pending;
     const identity = await protocol.finish(answer, { state, callback: callbackOf(login, name), memory });
-    const domain = domainOf(identity.email);
-    if (domains.length > 0 && (domain === undefined || !domains.includes(domain))) {
-      throw new LoginRefused(
-        'domain_not_allowed',
-        `${identity.email ?? 'Your account'} is of a domain whose people do not log in with ${provider.title} here.`,
-      );
-    }
+    checkDomain(provider, identity);
     return { kind: 'identity', provider: name, identity };
   }
 
