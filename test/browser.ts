@@ -18,7 +18,6 @@ import axeCore from 'axe-core';
 import { type Browser, type BrowserContextOptions, chromium, type LaunchOptions, type Page } from 'playwright-core';
 
 const run = promisify(execFile);
-const repository = join(import.meta.dirname, '..');
 
 /**
  * Not the package's own arguments: among them are `--single-process`, under which closing a context ends the browser, and
@@ -155,7 +154,7 @@ interface AxeViolation {
  * appears under its name at once.
  */
 async function unpacked(): Promise<string> {
-  const installed = join(repository, 'node_modules/@sparticuz/chromium/package.json');
+  const installed = new URL('../package.json', import.meta.resolve('@sparticuz/chromium'));
   const { version } = JSON.parse(await readFile(installed, 'utf8')) as { version: string };
   const cache =
     process.env.VERBATIM_TOOLS || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'verbatim-tools');
@@ -164,9 +163,9 @@ async function unpacked(): Promise<string> {
   await mkdir(cache, { recursive: true });
   const fresh = await mkdtemp(join(cache, '.chromium-'));
   try {
-    const script = "import chromium from '@sparticuz/chromium'; await chromium.executablePath();";
+    const script = `await (await import('${import.meta.resolve('@sparticuz/chromium')}')).default.executablePath()`;
     const env = { ...process.env, TMPDIR: fresh };
-    await run(process.execPath, ['--input-type=module', '--eval', script], { cwd: repository, env });
+    await run(process.execPath, ['--input-type=module', '--eval', script], { env });
     await writeFile(join(fresh, 'own-fonts.conf'), FONTS);
     await rename(fresh, folder).catch((error: unknown) => {
       if (!existsSync(folder)) throw error;

@@ -13,7 +13,7 @@ const entra = { name: 'entra', title: 'Contoso (Entra ID)' };
 const post = { csrf: 'csrf-of-this-browser', action: '/post', formOrigins: [] };
 
 /** Everything that a page may be made to show. */
-export const HOSTILE = `</title></style><script>document.title='pwned'</script><img src=x onerror="document.title='pwned'">"' style="position:fixed\u202egpj.exe\u2066 \u200b${'Z\u0335\u0321\u0322\u0327\u0328\u0321\u0322\u0327\u0328'.repeat(4)} 👩‍💻❤️ שלום ${'a'.repeat(10_000)}`;
+const HOSTILE = `</title></style><script>document.title='pwned'</script><img src=x onerror="document.title='pwned'">"' style="position:fixed\u202egpj.exe\u2066 \u200b${'Z\u0335\u0321\u0322\u0327\u0328\u0321\u0322\u0327\u0328'.repeat(4)} 👩‍💻❤️ שלום ${'a'.repeat(10_000)}`;
 
 export const asked: ConsentQuestion = {
   client: { name: 'Claude Code', id: 'dcr-1', verified: 'self-registered' },
