@@ -1,6 +1,17 @@
 /** The section `login`: how people, and agents that are registered here, log in at the gateway's own authorization server. */
 import { z } from 'zod';
-import { count, duration, host, oneOf, reference, rule, safeUrl, section, text } from './config-values.ts';
+import {
+  count,
+  duration,
+  host,
+  oneOf,
+  parseSafeUrl,
+  reference,
+  rule,
+  safeUrl,
+  section,
+  text,
+} from './config-values.ts';
 
 const MINUTE = 60_000;
 
@@ -75,8 +86,12 @@ const entra = section({
 });
 
 const saml = section({
-  /** Where login requests go (HTTP-Redirect binding). */
-  entryPoint: safeUrl,
+  /** Where login requests go (HTTP-Redirect binding). With a query: Google's has one. */
+  entryPoint: rule(
+    (value) => (parseSafeUrl(value) === undefined ? undefined : String(value)),
+    'is not an https address',
+    'Write the address for logins by redirect, as the identity provider shows it.',
+  ),
   /** The identity provider's entity id: `Issuer` of its assertions. */
   entityId: text(/^[\x21-\x7e]{1,512}$/, 'is not an entity id', "Write it as the identity provider's metadata does."),
   /** PEM certificates that sign assertions: the current one, and the next during a change. */

@@ -108,6 +108,6 @@ export const MARKUP: Readonly<Record<string, Attack>> = {
   'entities that expand': (xml) =>
     `<!DOCTYPE r [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>${xml.replace('00u-ana', '&b;')}`,
   'more than it may be': (xml) => xml.replace('</samlp:Status>', `</samlp:Status>${' '.repeat(200_000)}`),
-  'more elements than it may have': (xml) => xml.replace('</samlp:Status>', `${'<a/>'.repeat(2000)}</samlp:Status>`),
+  'more elements than it may have': (xml) => xml.replace('</samlp:Status>', `${'<a/>'.repeat(1000)}</samlp:Status>`),
   'an entity of no DTD': (xml) => xml.replace('00u-ana', '00u-&nbsp;ana'),
 };

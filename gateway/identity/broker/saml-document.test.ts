@@ -148,13 +148,15 @@ test('what wrapping and weak signatures are made of is refused', () => {
 test('what costs the libraries behind it more than a moment is refused', () => {
   const nested = (depth: number): string => '<a>'.repeat(depth) + '</a>'.repeat(depth);
   const many = (count: number): string => Array.from({ length: count }, (_, index) => ` a${index}=""`).join('');
-  read(response('<a/>'.repeat(1999)));
-  refused(() => read(response('<a/>'.repeat(2000))), 'siblings');
+  read(response('<a/>'.repeat(999)));
+  refused(() => read(response('<a/>'.repeat(1000))), 'siblings');
   refused(() => read(response('<a/>'.repeat(45_000))), 'a minute of siblings');
   read(response(nested(23)));
   refused(() => read(response(nested(24))), 'depth');
   read(response(`<a${many(16)}/>`));
   refused(() => read(response(`<a${many(17)}/>`)), 'attributes');
+  read(response(`<a${many(4)}/>`.repeat(999)));
+  refused(() => read(response(`<a${many(16)}/>`.repeat(250))), 'attributes in all');
   for (const [what, body] of Object.entries({
     'open tags': '<'.repeat(190_000),
     'spaces in a tag': `<a${' '.repeat(190_000)}`,
