@@ -39,6 +39,7 @@ beforeEach(() => {
 
 function open(changes: Partial<OidcConfig> = {}, deps: { now?: () => number } = {}): IdentityProvider {
   const config: OidcConfig = {
+    idJag: 'off',
     issuer: idp.issuer,
     clientId: idp.clientId,
     clientSecret: 'env:UNUSED',

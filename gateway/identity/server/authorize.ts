@@ -1,5 +1,4 @@
 /** Gives a person or an agent their grant: the one place where a login becomes a session. */
-import { errors } from 'oidc-provider';
 import { uuidv7 } from 'uuidv7';
 import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
 import type { BrokeredIdentity } from '../broker/identity-provider.ts';
@@ -98,6 +97,7 @@ export function createAuthorize(deps: {
 
     async agent({ clientId, ...target }, entrance) {
       const { login, connection } = target;
+      const { errors } = await import('oidc-provider');
       const client = login.settings.clients[clientId];
       if (client?.agent === undefined) throw new errors.UnauthorizedClient('it is no agent');
       const { groups, owner } = client.agent;

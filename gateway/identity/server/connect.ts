@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
 import { LoginRefused } from '../broker/identity-provider.ts';
+import { loggedWords } from '../broker/refusal.ts';
 import { connectPage } from '../pages/connect.ts';
 import type { PageConnection } from '../pages/connect-connection.ts';
 import { messagePage, onwardPage } from '../pages/message.ts';
@@ -232,7 +233,11 @@ export function createConnect(deps: ConnectDeps): Connect {
     }
     const { outcome, purpose } = content;
     if (outcome.kind === 'refused') {
-      await deps.event('login.refused', { reason: outcome.code, detail: outcome.words, address: visit.address });
+      await deps.event('login.refused', {
+        reason: outcome.code,
+        detail: outcome.logged ?? outcome.words,
+        address: visit.address,
+      });
       const page = { status: 403, title: 'You are not logged in', words: outcome.words, action: again(publicUrl) };
       return sendPage(response, messagePage(page));
     }
@@ -268,7 +273,8 @@ export function createConnect(deps: ConnectDeps): Connect {
       } catch (error) {
         if (!(error instanceof LoginRefused)) throw error;
         const { publicUrl } = visit.login.config;
-        await deps.event('login.refused', { reason: error.code, address: visit.address });
+        const detail = loggedWords(error);
+        await deps.event('login.refused', { reason: error.code, detail, address: visit.address });
         const status = error.code === 'provider_unavailable' ? 503 : 400;
         const page = { status, title: 'This login can not go on', words: error.message, action: again(publicUrl) };
         sendPage(visit.response, messagePage(page));

@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Store } from '../../store/store.ts';
 import { type BrokeredIdentity, type LoginAnswer, LoginRefused } from '../broker/identity-provider.ts';
+import { loggedWords } from '../broker/refusal.ts';
 import { checkDomain, type Login } from './login.ts';
 import { createOneTime } from './one-time.ts';
 
@@ -18,7 +19,8 @@ export type LoginPurpose =
 
 export type LoginOutcome =
   | { readonly kind: 'identity'; readonly provider: string; readonly identity: BrokeredIdentity }
-  | { readonly kind: 'refused'; readonly code: string; readonly words: string };
+  /** `words` for the person, `logged` for the operator: neither holds a secret. */
+  | { readonly kind: 'refused'; readonly code: string; readonly words: string; readonly logged?: string };
 
 export interface Ticket {
   readonly purpose: LoginPurpose;
@@ -89,7 +91,7 @@ export function createLoginFlow(deps: { readonly state: Store; readonly now: () 
       if (state === undefined || pending === undefined || pending.provider !== providerName) throw over();
       const outcome = await finish(login, answer, state, pending).catch((error: unknown): LoginOutcome => {
         if (!(error instanceof LoginRefused)) throw error;
-        return { kind: 'refused', code: error.code, words: error.message };
+        return { kind: 'refused', code: error.code, words: error.message, logged: loggedWords(error) };
       });
       const content = { purpose: pending.purpose, outcome };
       return { ...content, ticket: await issue(login, content) };

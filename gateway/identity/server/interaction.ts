@@ -10,6 +10,7 @@ import type { BrokeredIdentity } from '../broker/identity-provider.ts';
 import { LoginRefused } from '../broker/identity-provider.ts';
 import type { ClientOrigin } from '../clients/clients.ts';
 import { redirectHostOf } from '../clients/redirects.ts';
+import { loggedWords } from '../broker/refusal.ts';
 import { consentPage } from '../pages/consent.ts';
 import { messagePage, onwardPage } from '../pages/message.ts';
 import type { Authorize } from './authorize.ts';
@@ -150,7 +151,7 @@ export function createInteractions(deps: InteractionDeps): Interactions {
     const { connection, client, address, login, uid, response } = asked;
     const { code, words } = outcome;
     const facts = { connection: connection.name, client: client.id, address };
-    await deps.event('login.refused', { ...facts, reason: code, detail: words });
+    await deps.event('login.refused', { ...facts, reason: code, detail: outcome.logged ?? words });
     const ticket = await flow.issue(login, { purpose: { kind: 'client', connection: connection.name, uid }, outcome });
     const href = `${addressOf(asked)}/finish?ticket=${ticket}&told=1`;
     const action = { label: `Back to ${client.name}`, href };
@@ -250,6 +251,7 @@ export function createInteractions(deps: InteractionDeps): Interactions {
       await deps.event('login.refused', {
         connection: visit.connection.name,
         reason: words.code,
+        ...(error instanceof LoginRefused ? { detail: loggedWords(error) } : {}),
         address: visit.address,
       });
       sendPage(visit.response, messagePage(words));
