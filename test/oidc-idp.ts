@@ -21,8 +21,8 @@ export interface Misbehaviour {
   iss: string | undefined;
   /** An error that the authorization endpoint answers with. */
   deny: string | undefined;
-  /** Another person's `sub` in userinfo. */
-  userinfoSub: string | undefined;
+  /** Laid over userinfo. */
+  userinfo: Claims;
   /** An error that the token endpoint answers with. */
   tokenError: string | undefined;
 }
@@ -47,6 +47,8 @@ export interface OidcIdp {
   /** Refresh tokens stay as they are, as Google's do; or come without ID token. */
   rotation: 'rotates' | 'stays';
   idTokenAtRefresh: boolean;
+  /** `always`: without offline access too, as Keycloak does. */
+  refreshTokens: 'asked for' | 'always';
   readonly calls: Record<IdpEndpoint, number>;
   /** Parameters of the last authorization request. */
   lastAuthorization(): URLSearchParams;
@@ -93,12 +95,13 @@ export async function startOidcIdp(
       signed: 'right',
       iss: issuer,
       deny: undefined,
-      userinfoSub: undefined,
+      userinfo: {},
       tokenError: undefined,
     },
     authMethods: ['client_secret_basic', 'client_secret_post'],
     rotation: 'rotates',
     idTokenAtRefresh: true,
+    refreshTokens: 'asked for',
     calls: { discovery: 0, jwks: 0, authorize: 0, token: 0, userinfo: 0 },
     lastAuthorization: () => lastAuthorization,
     secrets: new Set(),
@@ -194,7 +197,8 @@ export async function startOidcIdp(
       back.searchParams.set('error', error);
       return back;
     }
-    const offline = scope.includes('offline_access') || asked.get('access_type') === 'offline';
+    const offline =
+      idp.refreshTokens === 'always' || scope.includes('offline_access') || asked.get('access_type') === 'offline';
     const nonce = asked.get('nonce');
     const grant = { sub, challenge, redirectUri, offline, ...(nonce === null ? {} : { nonce }) };
     back.searchParams.set('code', tokens.code(grant));
@@ -204,7 +208,7 @@ export async function startOidcIdp(
   function userinfo(request: IncomingMessage): Claims {
     const sub = tokens.subjectOf(request.headers.authorization?.replace(/^Bearer /, '') ?? '');
     if (sub === undefined) throw new Refused('invalid_token', 401);
-    return { ...idp.people.get(sub), sub: idp.misbehave.userinfoSub ?? sub };
+    return { ...idp.people.get(sub), sub, ...idp.misbehave.userinfo };
   }
 
   return idp;
@@ -214,7 +218,9 @@ function fail(response: ServerResponse, what: IdpOutage): void {
   if (what === 'gone') response.destroy();
   else if (what === 'html') response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Proxy</h1>');
   else if (what === 'garbage') response.writeHead(200, { 'content-type': 'application/json' }).end('{');
-  else response.writeHead(what, { 'content-type': 'text/plain' }).end('trouble');
+  else if (what < 429) response.writeHead(what, { 'content-type': 'text/plain' }).end('trouble');
+  // An overloaded server says what it says; its status counts.
+  else sendJson(response, what, { error: 'invalid_grant' });
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {

@@ -186,6 +186,10 @@ test('what Graph does not say whole is unknown', async () => {
 
 test('Graph’s token is kept, and another one asked for where it is refused', async () => {
   const provider = open({ groups: 'graph' });
+  const before = idp.calls.token;
+  const ana = { subject: `${TENANT}.${OID}` };
+  await Promise.all([provider.recheck?.(ana), provider.recheck?.(ana), provider.recheck?.(ana)]);
+  assert.equal(idp.calls.token, before + 1);
   await logIn(provider);
   const asked = idp.calls.token;
   await logIn(provider);
