@@ -96,7 +96,12 @@ test('by client credentials, by a signed assertion, and by the word of the compa
   const ways = [
     new ClientCredentialsProvider({ clientId: 'nightly', clientSecret: SECRET, expectedIssuer }),
     new PrivateKeyJwtProvider({ clientId: 'signed', privateKey, algorithm: 'ES256', expectedIssuer }),
-    new CrossAppAccessProvider({ clientId: 'portal', clientSecret: SECRET, expectedIssuer, assertion: assertionOf(corp) }),
+    new CrossAppAccessProvider({
+      clientId: 'portal',
+      clientSecret: SECRET,
+      expectedIssuer,
+      assertion: assertionOf(corp),
+    }),
   ];
   for (const way of ways) assert.ok((await tools(world.mcp, way)) > 3);
   await world.gateway.gateway.seal();
@@ -116,18 +121,30 @@ test('who may not come in is refused, and recorded', async () => {
   const { world, corp } = agents;
   const expectedIssuer = issuerOf(world);
   const jag = (claims?: Record<string, unknown>, typ?: string, clientId = 'portal') =>
-    new CrossAppAccessProvider({ clientId, clientSecret: SECRET, expectedIssuer, assertion: assertionOf(corp, claims, typ) });
+    new CrossAppAccessProvider({
+      clientId,
+      clientSecret: SECRET,
+      expectedIssuer,
+      assertion: assertionOf(corp, claims, typ),
+    });
   const once = await assertionOf(corp)({
     authorizationServerUrl: expectedIssuer,
     resourceUrl: world.mcp,
   });
-  const used = () => new CrossAppAccessProvider({ clientId: 'portal', clientSecret: SECRET, expectedIssuer, assertion: () => once });
+  const used = () =>
+    new CrossAppAccessProvider({ clientId: 'portal', clientSecret: SECRET, expectedIssuer, assertion: () => once });
   assert.ok((await tools(world.mcp, used())) > 3);
   for (const [what, provider] of [
     ['another secret', new ClientCredentialsProvider({ clientId: 'nightly', clientSecret: 'wrong', expectedIssuer })],
-    ['no client of that name', new ClientCredentialsProvider({ clientId: 'nobody', clientSecret: SECRET, expectedIssuer })],
+    [
+      'no client of that name',
+      new ClientCredentialsProvider({ clientId: 'nobody', clientSecret: SECRET, expectedIssuer }),
+    ],
     ['a person’s client', new ClientCredentialsProvider({ clientId: 'portal', clientSecret: SECRET, expectedIssuer })],
-    ['none of its groups', new ClientCredentialsProvider({ clientId: 'stranger', clientSecret: SECRET, expectedIssuer })],
+    [
+      'none of its groups',
+      new ClientCredentialsProvider({ clientId: 'stranger', clientSecret: SECRET, expectedIssuer }),
+    ],
     ['used before', used()],
     ['an ID token', jag({}, 'JWT')],
     ['another audience', jag({ aud: 'https://elsewhere.example' })],

@@ -62,7 +62,7 @@ const REFUSED: readonly (readonly [string, MappingConfig, Record<string, unknown
   ['a text of two lines', { email: 'claims.sub' }, { sub: 'ana\nroot' }],
   ['an attribute of another type', { attributes: { a: 'claims.verified' } }],
   ['a list longer than is looped over', { subject: '"x"' }, { all: Array.from({ length: 1001 }, () => 1) }],
-  ['claims that nest too deeply', { subject: '"x"' }, JSON.parse('{"a":'.repeat(40) + '1' + '}'.repeat(40))],
+  ['claims that nest too deeply', { subject: '"x"' }, JSON.parse(`${'{"a":'.repeat(40)}1${'}'.repeat(40)}`)],
   ['a name of Object.prototype', { subject: 'claims.constructor' }],
 ];
 for (const [name, mapping, claims = CLAIMS] of REFUSED) {

@@ -44,8 +44,8 @@ export interface LoginFlow {
   callback(login: Login, provider: string, answer: LoginAnswer): Promise<Ticket & { readonly ticket: string }>;
   /** A ticket's content, once. */
   redeem(login: Login, ticket: string): Promise<Ticket | undefined>;
-  /** Puts an outcome aside for the next step of the same browser. */
-  issue(login: Login, content: Ticket): Promise<string>;
+  /** Puts an outcome aside for the next step of the same browser: at once, or after a consent on another site. */
+  issue(login: Login, content: Ticket, until?: 'next' | 'consent'): Promise<string>;
 }
 
 export function createLoginFlow(deps: { readonly state: Store; readonly now: () => number }): LoginFlow {
@@ -55,9 +55,9 @@ export function createLoginFlow(deps: { readonly state: Store; readonly now: () 
     createOneTime<Ticket>({ ...deps, folder: 'tickets', purpose: 'ticket', keyring: login.keyring });
   const callbackOf = (login: Login, provider: string): string => `${login.config.publicUrl}/oauth/callback/${provider}`;
 
-  async function issue(login: Login, content: Ticket): Promise<string> {
+  async function issue(login: Login, content: Ticket, until: 'next' | 'consent' = 'next'): Promise<string> {
     const ticket = secret();
-    await tickets(login).put(ticket, content, TICKET_MS);
+    await tickets(login).put(ticket, content, until === 'next' ? TICKET_MS : LOGIN_MS);
     return ticket;
   }
 

@@ -8,15 +8,16 @@ import type { default as Provider } from 'oidc-provider';
 import type { ConnectionConfig } from '../../config.ts';
 import type { BrokeredIdentity } from '../broker/identity-provider.ts';
 import { LoginRefused } from '../broker/identity-provider.ts';
+import { loggedWords } from '../broker/refusal.ts';
 import type { ClientOrigin } from '../clients/clients.ts';
 import { redirectHostOf } from '../clients/redirects.ts';
-import { loggedWords } from '../broker/refusal.ts';
 import { consentPage } from '../pages/consent.ts';
 import { messagePage, onwardPage } from '../pages/message.ts';
+import type { Accounts } from './accounts.ts';
 import type { Authorize } from './authorize.ts';
 import type { Browsers, Person } from './browser.ts';
 import type { Consent, Consents } from './consents.ts';
-import type { LoginFlow, LoginOutcome, LoginPurpose } from './flow.ts';
+import type { LoginFlow, LoginOutcome, LoginPurpose, Ticket } from './flow.ts';
 import { accountIdOf } from './grants.ts';
 import { issuerOf } from './issuer.ts';
 import { type Login, providerFor } from './login.ts';
@@ -29,16 +30,7 @@ export interface InteractionDeps {
   readonly browsers: Browsers;
   /** Records an event of the system strand; resolves when it is durable. */
   event(name: string, details: Record<string, unknown>): Promise<void>;
-  /**
-   * What has to happen on another site before a grant is given: its address, or undefined. `back` makes the
-   * address at which the browser goes on here.
-   */
-  before?(
-    login: Login,
-    connection: ConnectionConfig,
-    person: BrokeredIdentity,
-    back: () => Promise<string>,
-  ): Promise<string | undefined>;
+  readonly accounts: Accounts;
 }
 
 export interface Visit {
@@ -81,7 +73,7 @@ const VERIFIED = {
 const MOST_FORM = 16 * 1024;
 
 export function createInteractions(deps: InteractionDeps): Interactions {
-  const { flow, authorize, consents, browsers } = deps;
+  const { flow, authorize, consents, browsers, accounts } = deps;
 
   /** Throws `SessionNotFound` of oidc-provider where this browser did not begin this login. */
   async function open(visit: Visit): Promise<Asked> {
@@ -196,6 +188,20 @@ export function createInteractions(deps: InteractionDeps): Interactions {
     await asked.server.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
   }
 
+  /** Each person is sent once through the consent of an upstream that is called with their own account. */
+  async function needsAccount({ connection }: Asked, { identity }: LoginOutcome & { kind: 'identity' }) {
+    if (!identity.groups.some((group) => connection.groups.includes(group))) return false;
+    const state = await accounts.stateOf(connection, identity);
+    return state !== undefined && state.kind !== 'connected';
+  }
+
+  async function toUpstream(asked: Asked, content: Ticket & { outcome: { kind: 'identity' } }): Promise<void> {
+    const { login, connection, response } = asked;
+    const back = `${addressOf(asked)}/finish?ticket=${await flow.issue(login, content, 'consent')}`;
+    const href = await accounts.begin(login, connection, content.outcome.identity, back);
+    sendPage(response, onwardPage({ href, title: connection.title ?? connection.name }));
+  }
+
   async function withTicket(asked: Asked, ticket: string): Promise<void> {
     const content = await flow.redeem(asked.login, ticket);
     const { uid, connection, login } = asked;
@@ -216,11 +222,9 @@ export function createInteractions(deps: InteractionDeps): Interactions {
       const { email } = outcome.identity;
       return ask(asked, { ticket: again, ...(email === undefined ? {} : { email }) });
     }
-    const back = async (): Promise<string> =>
-      `${addressOf(asked)}/finish?ticket=${await flow.issue(login, { purpose: rest, outcome })}`;
-    const first = await deps.before?.(login, connection, outcome.identity, back);
-    if (first !== undefined)
-      return sendPage(asked.response, onwardPage({ href: first, title: connection.title ?? connection.name }));
+    const answer = asked.query.get('answer');
+    if (answer !== null) await accounts.finish(login, connection, outcome.identity, answer);
+    else if (await needsAccount(asked, outcome)) return toUpstream(asked, { purpose: rest, outcome });
     return complete(asked, outcome);
   }
 
