@@ -1,7 +1,14 @@
 /** The gateway, composed: disk, stores, recorder, configuration, sessions, HTTP. Everything that is opened is closed. */
 import { unwatchFile, watchFile } from 'node:fs';
 import { hostname } from 'node:os';
-import { announceRecording, announceStart, noteLedgerOpened, pollBlocks, pollFreezes, sealerEvents } from './announcements.ts';
+import {
+  announceRecording,
+  announceStart,
+  noteLedgerOpened,
+  pollBlocks,
+  pollFreezes,
+  sealerEvents,
+} from './announcements.ts';
 import { type Clock, createClock } from './clock.ts';
 import { type FileProblem, loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
@@ -201,7 +208,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     for (const one of looked) if (one.status === 'rejected') throw one.reason;
   };
   const unread = (error: unknown): void =>
-    log.error({ event: 'state_unreadable', err: error }, 'Freezes, blocks and ends could not be read; it is tried again.');
+    log.error(
+      { event: 'state_unreadable', err: error },
+      'Freezes, blocks and ends could not be read; it is tried again.',
+    );
   await look().catch(unread);
 
   const server = createGatewayServer(runtime, config.limits.headerBytes);
