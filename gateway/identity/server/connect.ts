@@ -96,7 +96,7 @@ export function createConnect(deps: ConnectDeps): Connect {
       const problem = 'Nobody of this domain logs in here. Write your work e-mail address.';
       return askWho(visit, { ...(email === undefined ? {} : { email }), problem });
     }
-    const purpose = { kind: 'browser' as const, binding: bindingOf(visit), then: placeOf(query.get('then')) };
+    const purpose = { kind: 'browser' as const, binding: bindingOf(visit), place: placeOf(query.get('then')) };
     const href = await flow.begin(login, purpose, provider.name, email);
     sendPage(response, onwardPage({ href, title: provider.title }));
   }
@@ -245,7 +245,7 @@ export function createConnect(deps: ConnectDeps): Connect {
       ...(name === undefined ? {} : { name }),
     });
     await deps.event('login', { provider, issuer, subject, groups, address: visit.address });
-    redirect(response, `${publicUrl}${placeOf(purpose.then)}`);
+    redirect(response, `${publicUrl}${placeOf(purpose.place)}`);
   }
 
   /** Back from an upstream's consent, in the browser of the person who went there. */

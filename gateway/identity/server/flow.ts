@@ -15,7 +15,7 @@ export type LoginPurpose =
   /** An OAuth client's authorization request; `remembered` is the person whose consent let the page be skipped. */
   | { readonly kind: 'client'; readonly connection: string; readonly uid: string; readonly remembered?: string }
   /** The pages of this gateway, for the browser with this cookie. */
-  | { readonly kind: 'browser'; readonly binding: string; readonly then: string };
+  | { readonly kind: 'browser'; readonly binding: string; readonly place: string };
 
 export type LoginOutcome =
   | { readonly kind: 'identity'; readonly provider: string; readonly identity: BrokeredIdentity }
