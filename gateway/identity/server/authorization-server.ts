@@ -14,7 +14,7 @@ import { createUserVersions } from '../../proxy/credential-user-versions.ts';
 import type { Ends } from '../../sessions/ends.ts';
 import type { Store } from '../../store/store.ts';
 import { createRate } from '../clients/rate.ts';
-import { createKeyring, type Keyring } from '../keyring.ts';
+import { createKeyring, type Keyring, type Sealing } from '../keyring.ts';
 import type { Principal } from '../principal.ts';
 import { createUpstreamConsent } from '../upstream-consent.ts';
 import { createAccounts } from './accounts.ts';
@@ -212,7 +212,7 @@ function rulesOf(login: Login | undefined) {
 }
 
 /** What is sealed for as long as a person's account is connected outlives configurations: whichever is in force opens it. */
-function keyringInForce(deps: Pick<AuthorizationServerDeps, 'login' | 'ownSecret'>): Pick<Keyring, 'seal' | 'open'> {
+function keyringInForce(deps: Pick<AuthorizationServerDeps, 'login' | 'ownSecret'>): Sealing {
   const own = createKeyring([deps.ownSecret]);
   const current = (): Keyring => deps.login()?.keyring ?? own;
   return {

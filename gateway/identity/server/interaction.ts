@@ -6,7 +6,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { default as Provider } from 'oidc-provider';
 import type { ConnectionConfig } from '../../config.ts';
-import type { BrokeredIdentity } from '../broker/identity-provider.ts';
 import { LoginRefused } from '../broker/identity-provider.ts';
 import { loggedWords } from '../broker/refusal.ts';
 import type { ClientOrigin } from '../clients/clients.ts';

@@ -78,7 +78,7 @@ async function openProviders(
 ): Promise<ReadonlyMap<string, NamedProvider>> {
   const { publicUrl } = config;
   const opened = new Map<string, NamedProvider>();
-  for (const [name, { title = name, domains, oidc, saml }] of Object.entries(settings.providers)) {
+  for (const [name, { title = name, domains, oidc, google, entra, saml }] of Object.entries(settings.providers)) {
     const secretOf = (ref: string) => async (): Promise<string> => (await readSecret(ref, { secrets })).value;
     let protocol: IdentityProvider | undefined;
     if (oidc !== undefined) {
