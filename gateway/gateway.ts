@@ -196,7 +196,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     freezes,
     blocks,
     stateKnown: () => freezes.known() && blocks.known() && ends.known(),
-    sealingKey: disk.keys.sealing,
+    sealingKey: ({ login }) =>
+      login === undefined || login.settings.secrets.length === 0
+        ? disk.keys.sealing
+        : login.keyring.derive('mcp-session-id'),
     calls: new Set(),
     refusing(durability) {
       if (stopping) return 'shutting_down';

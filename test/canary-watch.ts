@@ -142,7 +142,7 @@ export function noteKeys(folder: string): void {
 /** As gateway/disk.ts derives them. */
 export function derivedKeys(master: Buffer): Map<string, Buffer> {
   const derive = (purpose: string): Buffer => Buffer.from(hkdfSync('sha256', master, '', `verbatim/${purpose}`, 32));
-  return new Map(['journal', 'sealing', 'witness'].map((purpose) => [purpose, derive(purpose)]));
+  return new Map(['journal', 'sealing', 'witness', 'login'].map((purpose) => [purpose, derive(purpose)]));
 }
 
 /** Names the credentials that a configuration refers to, as they are now. */

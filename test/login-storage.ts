@@ -1,4 +1,5 @@
 /** What an SDK client keeps of its login, with a browser that logs in as somebody of the demo. */
+import * as sdk2 from '@modelcontextprotocol/client';
 import type { OAuthClientProvider } from '@modelcontextprotocol/sdk/client/auth.js';
 import { loginAs } from '../gateway/cli/login-as.ts';
 import { issued } from './canaries.ts';
@@ -70,4 +71,15 @@ export async function authorize(user: string, authorizationUrl: URL, redirectUri
     },
   });
   return back.promise;
+}
+
+/** Registers a client of SDK 2.x, logs in and redeems the code: from then on the storage has its tokens. */
+export async function loginWithSdk(url: string, storage: LoginStorage): Promise<void> {
+  const authProvider = storage as sdk2.OAuthClientProvider;
+  const transport = new sdk2.StreamableHTTPClientTransport(new URL(url), { authProvider });
+  const client = new sdk2.Client({ name: 'a-test', version: '1' });
+  await client.connect(transport).then(
+    () => client.close(),
+    async () => transport.finishAuth(storage.arrived().searchParams),
+  );
 }

@@ -8,11 +8,12 @@ import { handlesUsed } from '../mcp/handles.ts';
 import { type SealedFor, unsealMcpSessionId } from '../sessions/mcp-session-id.ts';
 import type { Session } from '../sessions/sessions.ts';
 import type { ReadRequest } from './read-request.ts';
-import type { Runtime } from './runtime.ts';
+import type { InForce, Runtime } from './runtime.ts';
 import { SEALED_ENDPOINT, type Target } from './target.ts';
 
 interface Binding {
   readonly runtime: Runtime;
+  readonly inForce: InForce;
   readonly target: Target;
   readonly request: IncomingMessage;
   readonly session: Session;
@@ -38,10 +39,10 @@ export async function bind(binding: Binding, read: ReadRequest): Promise<Bound> 
 
 /** The sealed forms alone, for a request that is refused for another reason. */
 export function unseal(binding: Binding): Bound {
-  const { runtime, request, session, target } = binding;
+  const { runtime, inForce, request, session, target } = binding;
   const [sealed, purpose] = sealedIn(target, request);
   if (sealed === undefined) return { upstream: undefined };
-  const unsealed = unsealMcpSessionId(runtime.sealingKey, session.id, sealed, purpose);
+  const unsealed = unsealMcpSessionId(runtime.sealingKey(inForce), session.id, sealed, purpose);
   if (unsealed.kind === 'ours') return { upstream: unsealed.upstream };
   if (unsealed.kind === 'foreign') attempt(binding, { event: 'foreign_session_id', owner: unsealed.session });
   return { upstream: undefined, refused: new GatewayError('mcp_session_unknown') };

@@ -260,7 +260,7 @@ async function forward(call: Call, place: Place): Promise<void> {
       error === undefined ? target.cors : [...target.cors, ...challengeFor(error, call.inForce, target)],
     witnessKey: session.witnessKey,
     fingerprint: session.fingerprint,
-    sealSessionId: (id) => sealMcpSessionId(runtime.sealingKey, session.id, id),
+    sealSessionId: (id) => sealMcpSessionId(runtime.sealingKey(call.inForce), session.id, id),
     onMessage(message, mcpSession) {
       if (message.kind === 'request' && message.id !== undefined)
         session.awaited.add(mcpSession ?? call.mcpSession, message.id);
@@ -286,7 +286,7 @@ async function forward(call: Call, place: Place): Promise<void> {
 }
 
 function screenFor(
-  { runtime, session, target, tap, mcpSession }: Call,
+  { runtime, inForce, session, target, tap, mcpSession }: Call,
   listsTasks: boolean,
   over: AbortSignal,
 ): Screen {
@@ -302,7 +302,7 @@ function screenFor(
     handles: runtime.handles,
     eventIds: runtime.eventIds,
     sealEndpoint(upstream) {
-      const sealed = sealMcpSessionId(runtime.sealingKey, session.id, upstream, 'sse-endpoint');
+      const sealed = sealMcpSessionId(runtime.sealingKey(inForce), session.id, upstream, 'sse-endpoint');
       return `${prefix}${connection.sse?.messages ?? ''}?${SEALED_ENDPOINT}=${sealed}`;
     },
     onWithheld: (kind) =>
