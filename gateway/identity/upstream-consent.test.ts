@@ -45,7 +45,8 @@ test('begin: PKCE, the resource, the scope that the server asks for, and a callb
     state: 'a-state',
     resource: double.url,
     code_challenge_method: 'S256',
-    scope: 'orders:read',
+    scope: 'orders:read offline_access',
+    prompt: 'consent',
   });
   assert.match(code_challenge ?? '', /^[\w-]{43}$/);
   assert.ok(!url.includes(memory.verifier ?? '-'));
@@ -62,6 +63,13 @@ test('scopes: those of the configuration, and nothing besides', async () => {
   assert.equal(searchParams.get('prompt'), 'consent');
 });
 
+test('scopes: none where nobody says one', async () => {
+  const connection = userConnection(double.url, { authorizationServer: double.issuer });
+  const { url } = await begin(await openReplica({ state, now: Date.now, connection }));
+  const { searchParams } = new URL(url);
+  assert.deepEqual([searchParams.get('scope'), searchParams.get('prompt')], [null, null]);
+});
+
 test('one replica begins, another finishes, and a third one calls', async () => {
   const at = () => openReplica({ state, now: Date.now, connection: replica.connection });
   const { url, memory } = await begin(replica);
@@ -74,6 +82,7 @@ test('one replica begins, another finishes, and a third one calls', async () => 
   assert.equal((await third.credentials.stateOf(connection, personOf('ben'))).kind, 'none');
 });
 
+const UNKNOWN_CODE = 'a code that the server did not give';
 const ANSWERS: readonly [string, LoginRefusal, (url: URL) => URL][] = [
   ['iss of another server (mix-up)', 'answer_invalid', (url) => changed(url, 'iss', 'https://other.example.com')],
   ['iss with a slash more', 'answer_invalid', (url) => changed(url, 'iss', `${url.searchParams.get('iss')}/`)],
@@ -81,7 +90,7 @@ const ANSWERS: readonly [string, LoginRefusal, (url: URL) => URL][] = [
   ['another state', 'answer_invalid', (url) => changed(url, 'state', 'b-state')],
   ['no state', 'answer_invalid', (url) => changed(url, 'state', undefined)],
   ['no code', 'answer_invalid', (url) => changed(url, 'code', undefined)],
-  ['a code that the server did not give', 'answer_invalid', (url) => changed(url, 'code', 'another-code')],
+  [UNKNOWN_CODE, 'answer_invalid', (url) => changed(url, 'code', 'another-code')],
   ['two codes', 'answer_invalid', (url) => new URL(`${url}&code=another`)],
   ['the callback of another connection', 'answer_invalid', (url) => new URL(url.href.replace('/orders?', '/wiki?'))],
   ['another host', 'answer_invalid', (url) => new URL(url.href.replace('mcp.', 'evil.'))],
@@ -97,9 +106,11 @@ for (const [name, code, change] of ANSWERS) {
     const { connection, consent, credentials } = replica;
     const { url, memory } = await begin(replica);
     const back = change(await double.visit(url, 'ana', CALLBACK));
-    const exchanged = double.granted.authorization_code;
+    const { authorization_code: exchanged, refused: before } = double.granted;
     await refused(consent.finish({ connection, principal: ana, url: back, memory }), code);
     assert.equal(double.granted.authorization_code, exchanged);
+    // Only what looks like an answer to this consent is shown to its server.
+    assert.equal(double.granted.refused, name === UNKNOWN_CODE ? before + 1 : before);
     assert.deepEqual(await credentials.stateOf(connection, ana), { kind: 'none' });
   });
 }
