@@ -18,7 +18,10 @@ type Client = Awaited<ReturnType<OAuthClientProvider['clientInformation']>>;
 
 const REDIRECT = 'http://127.0.0.1:9/callback';
 
-export function createLoginStorage(user: string): LoginStorage {
+/** Sites of a login that `loginAs` does not know: where the browser is sent from there, or undefined. */
+type Elsewhere = (url: URL) => Promise<URL | undefined>;
+
+export function createLoginStorage(user: string, elsewhere?: Elsewhere): LoginStorage {
   let client: Client;
   let tokens: Tokens | undefined;
   let verifier = '';
@@ -43,7 +46,7 @@ export function createLoginStorage(user: string): LoginStorage {
     },
     async redirectToAuthorization(authorizationUrl) {
       logins++;
-      arrived = await authorize(user, authorizationUrl, REDIRECT);
+      arrived = await authorize(user, authorizationUrl, REDIRECT, elsewhere);
     },
     arrived() {
       if (arrived === undefined) throw new Error('Nobody has logged in.');
@@ -58,13 +61,20 @@ export function createLoginStorage(user: string): LoginStorage {
 }
 
 /** Where the browser comes back to the client, with a code or an error, when `user` has logged in. */
-export async function authorize(user: string, authorizationUrl: URL, redirectUri: string): Promise<URL> {
+export async function authorize(
+  user: string,
+  authorizationUrl: URL,
+  redirectUri: string,
+  elsewhere: Elsewhere = async () => undefined,
+): Promise<URL> {
   const back = Promise.withResolvers<URL>();
   await loginAs(user, {
     authorizationUrl,
     redirectUri,
     async fetch(input, init) {
       const url = new URL(input instanceof Request ? input.url : input);
+      const onward = await elsewhere(url);
+      if (onward !== undefined) return new Response(null, { status: 303, headers: { location: onward.href } });
       if (`${url.origin}${url.pathname}` !== redirectUri) return fetch(input, init);
       back.resolve(url);
       return new Response('');

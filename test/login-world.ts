@@ -29,6 +29,8 @@ export interface LoginWorldOptions {
   readonly config?: Record<string, unknown>;
   readonly connections?: UnderTestOptions['connections'];
   readonly connection?: UnderTestOptions['connection'];
+  /** In the place of the demo's server. */
+  readonly upstream?: string;
   /** More than one share a state store, an address in front of them is the first one's. */
   readonly replicas?: number;
 }
@@ -40,7 +42,7 @@ export async function startLoginWorld(options: LoginWorldOptions = {}): Promise<
   const stack = new AsyncDisposableStack();
   const adopt = <T extends { close(): Promise<void> }>(one: T): T => stack.adopt(one, (open) => open.close());
   let people: readonly DemoUser[] = DEMO_USERS;
-  const orders = adopt(await startOrders({ port: 0 }));
+  const upstream = options.upstream ?? adopt(await startOrders({ port: 0 })).url;
   const port = await freePort();
   const publicUrl = `http://127.0.0.1:${port}`;
   const idp = adopt(
@@ -73,7 +75,7 @@ export async function startLoginWorld(options: LoginWorldOptions = {}): Promise<
     ...(connection === undefined ? {} : { connection }),
   };
   const first = adopt(
-    await startGatewayInFrontOf(orders.url, { ...under, port, config: { issuers: {}, login, ...options.config } }),
+    await startGatewayInFrontOf(upstream, { ...under, port, config: { issuers: {}, login, ...options.config } }),
   );
   const replicas = [first];
   while (replicas.length < (options.replicas ?? 1)) {
@@ -82,7 +84,7 @@ export async function startLoginWorld(options: LoginWorldOptions = {}): Promise<
     );
     const stores = { recordings: first.storeUrl };
     const config = { issuers: {}, login, ...options.config, stores, publicUrl };
-    replicas.push(adopt(await startGatewayInFrontOf(orders.url, { ...under, folder, issuer: first.issuer, config })));
+    replicas.push(adopt(await startGatewayInFrontOf(upstream, { ...under, folder, issuer: first.issuer, config })));
   }
   return {
     gateway: first,

@@ -10,10 +10,14 @@ import { openUserCredentials } from '../gateway/identity/upstream-consent.ts';
 import { openStore } from '../gateway/store/open.ts';
 import { secret } from './canaries.ts';
 import { type GatewayUnderTest, startGatewayInFrontOf } from './gateway-under-test.ts';
+import { createLoginStorage, loginWithSdk } from './login-storage.ts';
+import { startLoginWorld } from './login-world.ts';
+import { call as rawCall } from './raw-client.ts';
 import { startUpstreamOAuth, type UpstreamOAuth } from './upstream-oauth.ts';
 
 const LOGIN_SECRET = secret('the-login-secret-of-this-test-of-32-bytes-and-more', 'the login secret');
 const secretFile = join(tmpdir(), `verbatim-login-secret-${process.pid}`);
+const LIST = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' });
 let double: UpstreamOAuth;
 let gateway: GatewayUnderTest;
 before(async () => {
@@ -39,7 +43,7 @@ async function call(token: string): Promise<Record<string, unknown>> {
       'content-type': 'application/json',
       accept: 'application/json, text/event-stream',
     },
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }),
+    body: LIST,
   });
   return (await answer.json()) as Record<string, unknown>;
 }
@@ -78,4 +82,19 @@ test('each person is asked once, and their calls have their own token', async ()
   const cleo = await gateway.tokenFor({ sub: 'cleo' });
   assert.ok('error' in (await call(cleo)));
   assert.deepEqual(double.calls, ['ana', 'ben']);
+});
+
+test('a login goes through the upstream’s consent once, and /connect says so', async () => {
+  await using world = await startLoginWorld({ upstream: double.url, connection: { credential: { userOauth: {} } } });
+  const { origin } = new URL(world.mcp);
+  const before = double.granted.authorization_code;
+  for (const expected of [1, 1]) {
+    const storage = createLoginStorage('ana', async (url) =>
+      url.href.startsWith(`${double.issuer}/`) ? double.visit(url.href, 'ana', origin) : undefined,
+    );
+    await loginWithSdk(world.mcp, storage);
+    assert.equal(double.granted.authorization_code - before, expected);
+    const answer = await rawCall(world.mcp, { token: storage.kept().accessToken, body: LIST }).answer;
+    assert.deepEqual(JSON.parse((await answer.whole()).toString()).result, { who: 'ana' });
+  }
 });

@@ -41,6 +41,7 @@ interface Pending {
 }
 
 const CONSENT_MS = 600_000;
+const ANSWER_MS = 60_000;
 const MOST_SEARCH = 8192;
 
 export function createAccounts(deps: {
@@ -52,6 +53,9 @@ export function createAccounts(deps: {
   const { state, now, consent, credentials } = deps;
   const pendings = ({ keyring }: Login): OneTime<Pending> =>
     createOneTime({ state, now, keyring, folder: 'upstream-logins', purpose: 'login' });
+  /** What an upstream answered, code and all: it does not stand in a second address. */
+  const answers = ({ keyring }: Login): OneTime<string> =>
+    createOneTime({ state, now, keyring, folder: 'upstream-answers', purpose: 'ticket' });
 
   return {
     async stateOf(connection, person) {
@@ -67,18 +71,20 @@ export function createAccounts(deps: {
       const key = stateIn(search);
       const pending = key === undefined ? undefined : await pendings(login).look(key);
       if (pending === undefined || pending.connection !== connection || search.length > MOST_SEARCH) throw over();
+      const answer = randomBytes(32).toString('base64url');
+      await answers(login).put(answer, search, ANSWER_MS);
       const to = new URL(pending.back);
-      to.searchParams.set('answer', Buffer.from(search).toString('base64url'));
+      to.searchParams.set('answer', answer);
       return to.href;
     },
     async finish(login, connection, { issuer, subject }, answer) {
-      const search = Buffer.from(answer, 'base64url').toString();
-      const key = stateIn(search);
+      const search = await answers(login).take(answer);
+      const key = search === undefined ? undefined : stateIn(search);
       const pending = key === undefined ? undefined : await pendings(login).look(key);
       // Somebody else's consent would have this person's calls made with another's account, or the other way round.
       if (pending?.connection !== connection.name || pending.issuer !== issuer || pending.subject !== subject)
         throw over();
-      if (key === undefined || (await pendings(login).take(key)) === undefined) throw over();
+      if (search === undefined || key === undefined || (await pendings(login).take(key)) === undefined) throw over();
       const url = new URL(upstreamCallback(login.config.publicUrl, connection.name));
       url.search = search;
       await consent.finish({ connection, principal: { issuer, subject }, url, memory: pending.memory });

@@ -8,15 +8,13 @@ import type { Clock } from '../../clock.ts';
 import type { Config } from '../../config.ts';
 import { GatewayError } from '../../errors.ts';
 import type { GoogleSecrets } from '../../google-secret.ts';
-import { createUserCredentials, type UserCredentials } from '../../proxy/credential-user.ts';
-import { createUpstreamAuthorization } from '../../proxy/credential-user-server.ts';
-import { createUserVersions } from '../../proxy/credential-user-versions.ts';
+import type { UserCredentials } from '../../proxy/credential-user.ts';
 import type { Ends } from '../../sessions/ends.ts';
 import type { Store } from '../../store/store.ts';
 import { createRate } from '../clients/rate.ts';
 import { createKeyring, type Keyring, type Sealing } from '../keyring.ts';
 import type { Principal } from '../principal.ts';
-import { createUpstreamConsent } from '../upstream-consent.ts';
+import { openUserCredentials } from '../upstream-consent.ts';
 import { createAccounts } from './accounts.ts';
 import { createAuthorize } from './authorize.ts';
 import { createBrowsers } from './browser.ts';
@@ -86,15 +84,14 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
   const errors = createLastErrors({ state, now });
   const keyring = keyringInForce(deps);
   const publicUrl = (): string => deps.config().publicUrl;
-  const upstreams = createUpstreamAuthorization({ state, keyring, now, publicUrl, secrets: deps.secrets });
-  const credentials = createUserCredentials({
-    versions: createUserVersions({ state, keyring, now }),
-    authorization: upstreams,
+  const { credentials, consent } = openUserCredentials({
+    state,
+    keyring,
     now,
     publicUrl,
+    secrets: deps.secrets,
     refreshFailed: deps.refreshFailed,
   });
-  const consent = createUpstreamConsent({ authorization: upstreams, credentials, now, publicUrl });
   const accounts = createAccounts({ state, now, consent, credentials });
   const recheck = createRecheck({
     state,
