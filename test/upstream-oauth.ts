@@ -15,7 +15,7 @@ export interface UpstreamOAuth {
   readonly issuer: string;
   /** Grants at the token endpoint, by type; `refused` counts those that were not given. */
   readonly granted: { authorization_code: number; refresh_token: number; refused: number };
-  /** Registrations (RFC 7591), and revocations (RFC 7009) of a grant. */
+  /** Requests for registration (RFC 7591) that were met, and for revocation (RFC 7009). */
   readonly registered: () => number;
   readonly revoked: () => number;
   /** Calls that the MCP server answered: whose token they had. */
@@ -75,6 +75,7 @@ export async function startUpstreamOAuth(): Promise<UpstreamOAuth> {
   };
 
   provider.use(async (ctx, next) => {
+    if (ctx.path === '/token/revocation') revoked++;
     if (ctx.path !== '/token') return next();
     await double.hold.before?.();
     if (double.trouble === undefined) await next();
@@ -87,7 +88,6 @@ export async function startUpstreamOAuth(): Promise<UpstreamOAuth> {
     noteTokens(ctx);
   });
   provider.on('grant.error', () => void double.granted.refused++);
-  provider.on('grant.revoked', () => void revoked++);
   provider.on('registration_create.success', (_ctx, client) => {
     registered++;
     if (client.clientSecret !== undefined) secret(client.clientSecret, 'a client secret of the double');

@@ -74,6 +74,7 @@ test('one replica begins, another finishes, and a third one calls', async () => 
   assert.equal((await third.credentials.stateOf(connection, personOf('ben'))).kind, 'none');
 });
 
+const UNKNOWN_CODE = 'a code that the server did not give';
 const ANSWERS: readonly [string, LoginRefusal, (url: URL) => URL][] = [
   ['iss of another server (mix-up)', 'answer_invalid', (url) => changed(url, 'iss', 'https://other.example.com')],
   ['iss with a slash more', 'answer_invalid', (url) => changed(url, 'iss', `${url.searchParams.get('iss')}/`)],
@@ -81,7 +82,7 @@ const ANSWERS: readonly [string, LoginRefusal, (url: URL) => URL][] = [
   ['another state', 'answer_invalid', (url) => changed(url, 'state', 'b-state')],
   ['no state', 'answer_invalid', (url) => changed(url, 'state', undefined)],
   ['no code', 'answer_invalid', (url) => changed(url, 'code', undefined)],
-  ['a code that the server did not give', 'answer_invalid', (url) => changed(url, 'code', 'another-code')],
+  [UNKNOWN_CODE, 'answer_invalid', (url) => changed(url, 'code', 'another-code')],
   ['two codes', 'answer_invalid', (url) => new URL(`${url}&code=another`)],
   ['the callback of another connection', 'answer_invalid', (url) => new URL(url.href.replace('/orders?', '/wiki?'))],
   ['another host', 'answer_invalid', (url) => new URL(url.href.replace('mcp.', 'evil.'))],
@@ -97,9 +98,11 @@ for (const [name, code, change] of ANSWERS) {
     const { connection, consent, credentials } = replica;
     const { url, memory } = await begin(replica);
     const back = change(await double.visit(url, 'ana', CALLBACK));
-    const exchanged = double.granted.authorization_code;
+    const { authorization_code: exchanged, refused: before } = double.granted;
     await refused(consent.finish({ connection, principal: ana, url: back, memory }), code);
     assert.equal(double.granted.authorization_code, exchanged);
+    // Only what looks like an answer to this consent is shown to its server.
+    assert.equal(double.granted.refused, name === UNKNOWN_CODE ? before + 1 : before);
     assert.deepEqual(await credentials.stateOf(connection, ana), { kind: 'none' });
   });
 }
