@@ -104,7 +104,7 @@ export async function startUpstreamOAuth(): Promise<UpstreamOAuth> {
 
 function createProvider(issuer: string, resource: string): Provider {
   return new Provider(issuer, {
-    scopes: ['openid', SCOPE],
+    scopes: ['openid', 'offline_access', SCOPE],
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
     cookies: { keys: ['a key of the double alone'] },
     features: {

@@ -12,7 +12,7 @@ import type { Store } from '../gateway/store/store.ts';
 import { secret } from './canaries.ts';
 import type { UpstreamOAuth } from './upstream-oauth.ts';
 
-export const PUBLIC_URL = 'https://mcp.example.com';
+const PUBLIC_URL = 'https://mcp.example.com';
 export const CALLBACK = `${PUBLIC_URL}/oauth/upstream/callback/orders`;
 const KEY = secret(Buffer.alloc(32, 'k'), 'the secret of the keyring');
 

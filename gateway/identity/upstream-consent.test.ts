@@ -45,7 +45,8 @@ test('begin: PKCE, the resource, the scope that the server asks for, and a callb
     state: 'a-state',
     resource: double.url,
     code_challenge_method: 'S256',
-    scope: 'orders:read',
+    scope: 'orders:read offline_access',
+    prompt: 'consent',
   });
   assert.match(code_challenge ?? '', /^[\w-]{43}$/);
   assert.ok(!url.includes(memory.verifier ?? '-'));
@@ -60,6 +61,13 @@ test('scopes: those of the configuration, and nothing besides', async () => {
   const { searchParams } = new URL(url);
   assert.equal(searchParams.get('scope'), 'orders:write offline_access');
   assert.equal(searchParams.get('prompt'), 'consent');
+});
+
+test('scopes: none where nobody says one', async () => {
+  const connection = userConnection(double.url, { authorizationServer: double.issuer });
+  const { url } = await begin(await openReplica({ state, now: Date.now, connection }));
+  const { searchParams } = new URL(url);
+  assert.deepEqual([searchParams.get('scope'), searchParams.get('prompt')], [null, null]);
 });
 
 test('one replica begins, another finishes, and a third one calls', async () => {

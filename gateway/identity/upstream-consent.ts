@@ -6,12 +6,17 @@ import type { ConnectionConfig } from '../config.ts';
 import { type UserOauthConfig, userOauthOf } from '../config-credential.ts';
 import { GatewayError } from '../errors.ts';
 import { hashOfParts } from '../hash-of-parts.ts';
-import type { UserCredentials } from '../proxy/credential-user.ts';
+import { createUserCredentials, type UserCredentials } from '../proxy/credential-user.ts';
 import { upstreamCallback } from '../proxy/credential-user-client.ts';
 import { calledUrl } from '../proxy/credential-user-discovery.ts';
 import { AnswerRefused, exchangeCode, type GrantAnswer } from '../proxy/credential-user-grant.ts';
-import type { ConsentPlace, UpstreamAuthorization } from '../proxy/credential-user-server.ts';
-import type { Person } from '../proxy/credential-user-versions.ts';
+import {
+  type AuthorizationDeps,
+  type ConsentPlace,
+  createUpstreamAuthorization,
+  type UpstreamAuthorization,
+} from '../proxy/credential-user-server.ts';
+import { createUserVersions, type Person } from '../proxy/credential-user-versions.ts';
 import { type LoginRefusal, LoginRefused } from './broker/identity-provider.ts';
 
 export interface UpstreamConsent {
@@ -35,6 +40,16 @@ export interface UpstreamConsent {
     readonly url: URL;
     readonly memory: Readonly<Record<string, string>>;
   }): Promise<void>;
+}
+
+/** People's own credentials, and the consents that bring them, over one state. */
+export function openUserCredentials(
+  deps: AuthorizationDeps & { readonly refreshFailed?: (connection: string, error: unknown) => void },
+): { readonly credentials: UserCredentials; readonly consent: UpstreamConsent } {
+  const versions = createUserVersions(deps);
+  const authorization = createUpstreamAuthorization(deps);
+  const credentials = createUserCredentials({ ...deps, versions, authorization });
+  return { credentials, consent: createUpstreamConsent({ ...deps, authorization, credentials }) };
 }
 
 export function createUpstreamConsent(deps: {
@@ -112,9 +127,10 @@ export function createUpstreamConsent(deps: {
 /** The specification's order: what is configured, else what the upstream asks for, else nothing. */
 function scopeParameters(config: UserOauthConfig, { server, scopes = [] }: ConsentPlace): Record<string, string> {
   const asked = config.scopes.length > 0 ? config.scopes : scopes;
+  // A scope of its own would take the place of the server's default.
+  if (asked.length === 0) return {};
   const isOffered = config.scopes.length === 0 && server.scopes_supported?.includes('offline_access') === true;
   const all = new Set([...asked, ...(isOffered ? ['offline_access'] : [])]);
-  if (all.size === 0) return {};
   // OpenID Connect Core, section 11: without the prompt there is no offline access.
   const prompt = all.has('offline_access') ? { prompt: 'consent' } : {};
   return { scope: [...all].join(' '), ...prompt };

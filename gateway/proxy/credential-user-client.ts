@@ -28,7 +28,7 @@ export function upstreamCallback(publicUrl: string, connection: string): string 
 }
 
 /** The gateway's id at servers that read Client ID Metadata Documents: where `clientDocument` is served. */
-export function clientDocumentUrl(publicUrl: string, connection: string): string {
+function clientDocumentUrl(publicUrl: string, connection: string): string {
   return `${publicUrl}/oauth/client/${connection}.json`;
 }
 
