@@ -159,7 +159,7 @@ export class GatewayError extends Error {
     code: ErrorCode,
     fate: Fate = 'not_forwarded',
     detail?: string,
-    options?: ErrorOptions & { readonly url?: string },
+    options?: ErrorOptions & { readonly url?: string | undefined },
   ) {
     super(detail === undefined ? TABLE[code].words : `${TABLE[code].words} ${detail}`, options);
     this.code = code;

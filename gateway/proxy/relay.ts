@@ -273,8 +273,8 @@ export function createRelay(input: RelayInput): Relay {
         steps.add(() => guarded(() => fail(upstreamError(error, sent))));
       });
     },
-    abort({ code, fate, detail, cause }) {
-      const error = new GatewayError(code, sent ? 'outcome_withheld' : fate, detail, { cause });
+    abort({ code, fate, detail, cause, url }) {
+      const error = new GatewayError(code, sent ? 'outcome_withheld' : fate, detail, { cause, url });
       aborted = error;
       guarded(() => fail(error));
     },
