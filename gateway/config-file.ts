@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Document, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { type Config, ConfigError, type ConnectionConfig, parseConfig } from './config.ts';
-import { mapReferences } from './config-references.ts';
+import { mapLoginReferences, mapReferences } from './config-references.ts';
 import { syntaxWords } from './config-syntax.ts';
 
 /**
@@ -137,7 +137,8 @@ function resolvePaths(config: Config, folder: string): Config {
   for (const [name, connection] of Object.entries(config.connections)) {
     connections[name] = mapReferences(connection, reference);
   }
-  return { ...config, data: resolve(folder, config.data), connections };
+  const login = config.login === undefined ? {} : { login: mapLoginReferences(config.login, reference) };
+  return { ...config, data: resolve(folder, config.data), connections, ...login };
 }
 
 function canonicalJson(value: unknown): string {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { ConnectionConfig } from './config.ts';
-import { mapReferences } from './config-references.ts';
+import type { LoginConfig } from './config-login.ts';
+import { mapLoginReferences, mapReferences } from './config-references.ts';
 import { configSchema } from './config-schema.ts';
 import { reference } from './config-values.ts';
 
@@ -12,9 +13,10 @@ interface Definition {
   readonly valueType?: { def: Definition };
   readonly element?: { def: Definition };
 }
+type Schema = { def: Definition };
 
-/** The keys whose value is a reference, wherever in the schema. */
-function referenceKeys(schema: { def: Definition }, key = ''): string[] {
+/** The keys whose value is a reference, or a list of them, wherever in the schema. */
+function referenceKeys(schema: Schema, key = ''): string[] {
   if (schema === (reference as unknown)) return [key];
   const { shape = {}, innerType, in: input, valueType, element } = schema.def;
   const inner = [innerType, input, valueType, element].flatMap((one) =>
@@ -23,27 +25,80 @@ function referenceKeys(schema: { def: Definition }, key = ''): string[] {
   return [...inner, ...Object.entries(shape).flatMap(([name, one]) => referenceKeys(one, name))];
 }
 
-test('every reference that the schema knows is mapped, and nothing else', () => {
-  const keys = new Set(referenceKeys(configSchema as unknown as { def: Definition }));
+const { shape = {} } = (configSchema as unknown as Schema).def.in?.def ?? (configSchema as unknown as Schema).def;
+
+function keysOf(section: string): Set<string> {
+  const schema = shape[section];
+  assert.ok(schema !== undefined, section);
+  const keys = new Set(referenceKeys(schema));
   assert.ok(keys.size >= 5, [...keys].join());
-  const inside = Object.fromEntries([...keys, 'clientId', 'header'].map((key) => [key, 'file:x']));
-  const connection = {
-    title: 'file:x',
-    upstream: inside,
-    credential: inside,
-    credentialByGroup: [{ credential: inside }],
-  };
-  const seen = new Set<string>();
-  const mapped = mapReferences(connection as unknown as ConnectionConfig, (_, key) => {
-    seen.add(key);
-    return 'y';
+  return keys;
+}
+
+describe('every reference that the schema knows is mapped, and nothing else', () => {
+  test('they stand in connections and in login alone', () => {
+    const found = Object.entries(shape).filter(([, schema]) => referenceKeys(schema).length > 0);
+    assert.deepEqual(found.map(([section]) => section).sort(), ['connections', 'login']);
   });
-  const expected = { ...Object.fromEntries([...keys].map((key) => [key, 'y'])), clientId: 'file:x', header: 'file:x' };
-  assert.deepEqual(seen, keys);
-  assert.deepEqual(mapped, {
-    title: 'file:x',
-    upstream: expected,
-    credential: expected,
-    credentialByGroup: [{ credential: expected }],
+
+  test('of a connection', () => {
+    const keys = keysOf('connections');
+    const inside = Object.fromEntries([...keys, 'clientId', 'header'].map((key) => [key, 'file:x']));
+    const connection = {
+      title: 'file:x',
+      upstream: inside,
+      credential: inside,
+      credentialByGroup: [{ credential: inside }],
+    };
+    const seen = new Set<string>();
+    const mapped = mapReferences(connection as unknown as ConnectionConfig, (_, key) => {
+      seen.add(key);
+      return 'y';
+    });
+    const expected = {
+      ...Object.fromEntries([...keys].map((key) => [key, 'y'])),
+      clientId: 'file:x',
+      header: 'file:x',
+    };
+    assert.deepEqual(seen, keys);
+    assert.deepEqual(mapped, {
+      title: 'file:x',
+      upstream: expected,
+      credential: expected,
+      credentialByGroup: [{ credential: expected }],
+    });
+  });
+
+  test('of login, alone and in lists; a client that is named as a key is a client', () => {
+    const keys = keysOf('login');
+    const one = Object.fromEntries([...keys, 'clientId'].map((key) => [key, 'file:x']));
+    const list = Object.fromEntries([...keys].map((key) => [key, ['file:x', 'env:X']]));
+    const login = {
+      secrets: ['file:x'],
+      registration: 'on',
+      redirectHosts: ['file:x'],
+      providers: { secret: { oidc: one }, key: { saml: list, domains: ['file:x'] } },
+      clients: { jwks: { name: 'file:x', ...one }, secrets: { redirectUris: ['file:x'] } },
+    };
+    const seen = new Set<string>();
+    const mapped = mapLoginReferences(login as unknown as LoginConfig, (ref, key) => {
+      seen.add(key);
+      return `${ref}!`;
+    });
+    const expected = { ...Object.fromEntries([...keys].map((key) => [key, 'file:x!'])), clientId: 'file:x' };
+    assert.deepEqual(seen, keys);
+    assert.deepEqual(mapped, {
+      secrets: ['file:x!'],
+      registration: 'on',
+      redirectHosts: ['file:x'],
+      providers: {
+        secret: { oidc: expected },
+        key: {
+          saml: Object.fromEntries([...keys].map((key) => [key, ['file:x!', 'env:X!']])),
+          domains: ['file:x'],
+        },
+      },
+      clients: { jwks: { name: 'file:x', ...expected }, secrets: { redirectUris: ['file:x'] } },
+    });
   });
 });
