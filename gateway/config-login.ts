@@ -1,6 +1,17 @@
 /** The section `login`: how people, and agents that are registered here, log in at the gateway's own authorization server. */
 import { z } from 'zod';
-import { count, duration, host, oneOf, reference, rule, safeUrl, section, text } from './config-values.ts';
+import {
+  count,
+  duration,
+  host,
+  oneOf,
+  parseSafeUrl,
+  reference,
+  rule,
+  safeUrl,
+  section,
+  text,
+} from './config-values.ts';
 
 const MINUTE = 60_000;
 
@@ -23,6 +34,8 @@ const oidc = section({
   emailClaim: claim.default('email'),
   /** Some providers cut a long list in silence: a list this long counts as cut, and so as unknown. Okta's is 100. */
   groupsLimit: count(1, 100_000).optional(),
+  /** Enterprise-managed authorization: clients may show this provider's ID-JAGs in the place of a login here. */
+  idJag: oneOf('on', 'off').default('off'),
 });
 
 const google = section({
@@ -73,8 +86,12 @@ const entra = section({
 });
 
 const saml = section({
-  /** Where login requests go (HTTP-Redirect binding). */
-  entryPoint: safeUrl,
+  /** Where login requests go (HTTP-Redirect binding). With a query: Google's has one. */
+  entryPoint: rule(
+    (value) => (parseSafeUrl(value) === undefined ? undefined : String(value)),
+    'is not an https address',
+    'Write the address for logins by redirect, as the identity provider shows it.',
+  ),
   /** The identity provider's entity id: `Issuer` of its assertions. */
   entityId: text(/^[\x21-\x7e]{1,512}$/, 'is not an entity id', "Write it as the identity provider's metadata does."),
   /** PEM certificates that sign assertions: the current one, and the next during a change. */

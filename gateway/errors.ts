@@ -54,7 +54,7 @@ const TABLE = {
   principal_blocked: {
     rpc: -32002,
     http: 403,
-    words: 'An operator has revoked your access until that is lifted. Tell them this number if you think it is a mistake.',
+    words: 'An operator has revoked your access. It stays so until that is lifted.',
   },
   session_ended: { rpc: -32001, http: 401, httpAlways: true, words: 'This session has ended. Log in again.' },
   mcp_session_unknown: {

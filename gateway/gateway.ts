@@ -1,11 +1,20 @@
 /** The gateway, composed: disk, stores, recorder, configuration, sessions, HTTP. Everything that is opened is closed. */
 import { unwatchFile, watchFile } from 'node:fs';
 import { hostname } from 'node:os';
-import { announceRecording, announceStart, noteLedgerOpened, pollBlocks, pollFreezes, sealerEvents } from './announcements.ts';
+import {
+  announceRecording,
+  announceStart,
+  noteLedgerOpened,
+  pollBlocks,
+  pollFreezes,
+  sealerEvents,
+} from './announcements.ts';
 import { type Clock, createClock } from './clock.ts';
 import { type FileProblem, loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
 import { openDisk } from './disk.ts';
+import { createGoogleApi } from './google-api.ts';
+import { createGoogleSecrets } from './google-secret.ts';
 import { createAuthorizationServer } from './identity/server/authorization-server.ts';
 import { createTokenCheck } from './identity/token.ts';
 import { openUpstreamIdentity } from './identity/upstream-identity.ts';
@@ -13,6 +22,7 @@ import { createLocalSigner } from './ledger/signer.ts';
 import { drain, listen, listenForMetrics, mayListen, urlOf } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { loggableReason } from './proxy/credential-error.ts';
 import { createGatewayServer } from './proxy/routes.ts';
 import type { Runtime } from './proxy/runtime.ts';
 import { systemStart } from './proxy/session-start.ts';
@@ -107,6 +117,13 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     clock,
     ownSecret: disk.keys.login,
     login: () => configurations.inForce().login,
+    config: () => configurations.inForce().config,
+    secrets: createGoogleSecrets(createGoogleApi({ google: config.google })),
+    refreshFailed: (connection, error) =>
+      log.warn(
+        { event: 'credential_refresh_failed', connection, reason: loggableReason(error) },
+        "A person's own credential could not be refreshed; the one before it is used as long as it is good.",
+      ),
     addressOf: (request) => addressOfClient(request, configurations.inForce().config.trustedProxyHops),
     refused: (facts) => system.refused(facts),
     event: (name, details) => system.event(name, details),
@@ -118,6 +135,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log,
     now,
     openLogin: authorization.open,
+    userCredentials: authorization.credentials,
     announce: (name, details) => system.event(name, details),
     announceRecording: (next, before) => announceRecording(log, system, next, before),
   });
@@ -201,7 +219,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     for (const one of looked) if (one.status === 'rejected') throw one.reason;
   };
   const unread = (error: unknown): void =>
-    log.error({ event: 'state_unreadable', err: error }, 'Freezes, blocks and ends could not be read; it is tried again.');
+    log.error(
+      { event: 'state_unreadable', err: error },
+      'Freezes, blocks and ends could not be read; it is tried again.',
+    );
   await look().catch(unread);
 
   const server = createGatewayServer(runtime, config.limits.headerBytes);

@@ -5,16 +5,19 @@
  * VERBATIM_REQUIRE_TOOLS=1 says that nothing may be skipped.
  */
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import axeCore from 'axe-core';
 import { type Browser, type BrowserContextOptions, chromium, type LaunchOptions, type Page } from 'playwright-core';
 
 const run = promisify(execFile);
-const repository = join(import.meta.dirname, '..');
 
 /**
  * Not the package's own arguments: among them are `--single-process`, under which closing a context ends the browser, and
@@ -54,9 +57,60 @@ export async function openBrowser(): Promise<TestBrowser> {
   });
   return {
     browser,
-    page: async (options) => (await browser.newContext({ locale: 'en-US', ...options })).newPage(),
+    async page(options) {
+      const context = await browser.newContext({ locale: 'en-US', ...options });
+      context.setDefaultTimeout(10_000);
+      return context.newPage();
+    },
     close: () => browser.close(),
   };
+}
+
+export interface SiteRequest {
+  /** Of a POST. */
+  readonly form: Record<string, string> | undefined;
+  readonly origin: string | undefined;
+}
+
+export interface TestSite {
+  /** An address on the site of that name. */
+  at(site: string, path: string): string;
+  close(): Promise<void>;
+}
+
+/** Several sites on one server, told apart by their host: an answer is a page, HTML without any header, or a redirect. */
+export async function serveSites(
+  answer: (url: URL, request: SiteRequest) => ServedPage | string | { readonly to: string },
+): Promise<TestSite> {
+  const server = createServer((request, response) => {
+    // What a test's answer throws is seen by the test, in the browser, and not waited for.
+    respond(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)));
+  });
+  const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const url = new URL(request.url ?? '/', `http://${request.headers.host}`);
+    const body = request.method === 'POST' ? new URLSearchParams(await text(request)) : undefined;
+    const said = answer(url, { form: body && Object.fromEntries(body), origin: request.headers.origin });
+    if (typeof said === 'string') response.writeHead(200, { 'Content-Type': 'text/html' }).end(said);
+    else if ('to' in said) response.writeHead(303, { Location: said.to }).end();
+    else response.writeHead(said.status, said.headers).end(said.html);
+  };
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    at: (site, path) => `http://${site}.localhost:${port}${path}`,
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+interface ServedPage {
+  readonly status: number;
+  readonly html: string;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 async function program(): Promise<LaunchOptions> {
@@ -100,7 +154,7 @@ interface AxeViolation {
  * appears under its name at once.
  */
 async function unpacked(): Promise<string> {
-  const installed = join(repository, 'node_modules/@sparticuz/chromium/package.json');
+  const installed = new URL('../package.json', import.meta.resolve('@sparticuz/chromium'));
   const { version } = JSON.parse(await readFile(installed, 'utf8')) as { version: string };
   const cache =
     process.env.VERBATIM_TOOLS || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'verbatim-tools');
@@ -109,9 +163,9 @@ async function unpacked(): Promise<string> {
   await mkdir(cache, { recursive: true });
   const fresh = await mkdtemp(join(cache, '.chromium-'));
   try {
-    const script = "import chromium from '@sparticuz/chromium'; await chromium.executablePath();";
+    const script = `await (await import('${import.meta.resolve('@sparticuz/chromium')}')).default.executablePath()`;
     const env = { ...process.env, TMPDIR: fresh };
-    await run(process.execPath, ['--input-type=module', '--eval', script], { cwd: repository, env });
+    await run(process.execPath, ['--input-type=module', '--eval', script], { env });
     await writeFile(join(fresh, 'own-fonts.conf'), FONTS);
     await rename(fresh, folder).catch((error: unknown) => {
       if (!existsSync(folder)) throw error;

@@ -4,12 +4,10 @@
  * refresh tokens with reuse detection, client credentials), userinfo. Strict about what it accepts; misbehaves, fails
  * and changes people when told to.
  */
-import { createHash, randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
+import { type Claims, createTokens, Refused } from './oidc-idp-tokens.ts';
 
-type Claims = Record<string, unknown>;
 export type IdpEndpoint = 'discovery' | 'jwks' | 'authorize' | 'token' | 'userinfo';
 /** A status to answer with, a socket that is closed without an answer, or an answer that nobody should give. */
 export type IdpOutage = 400 | 403 | 429 | 500 | 503 | 'gone' | 'html' | 'garbage';
@@ -23,8 +21,8 @@ export interface Misbehaviour {
   iss: string | undefined;
   /** An error that the authorization endpoint answers with. */
   deny: string | undefined;
-  /** Another person's `sub` in userinfo. */
-  userinfoSub: string | undefined;
+  /** Laid over userinfo. */
+  userinfo: Claims;
   /** An error that the token endpoint answers with. */
   tokenError: string | undefined;
 }
@@ -49,6 +47,8 @@ export interface OidcIdp {
   /** Refresh tokens stay as they are, as Google's do; or come without ID token. */
   rotation: 'rotates' | 'stays';
   idTokenAtRefresh: boolean;
+  /** `always`: without offline access too, as Keycloak does. */
+  refreshTokens: 'asked for' | 'always';
   readonly calls: Record<IdpEndpoint, number>;
   /** Parameters of the last authorization request. */
   lastAuthorization(): URLSearchParams;
@@ -64,25 +64,6 @@ export interface OidcIdp {
   close(): Promise<void>;
 }
 
-interface Grant {
-  readonly sub: string;
-  readonly scope: readonly string[];
-  readonly nonce?: string;
-  readonly challenge?: string;
-  readonly redirectUri?: string;
-  readonly offline: boolean;
-  used: boolean;
-  readonly family: { dead: boolean };
-}
-
-class Refused extends Error {
-  readonly status: number;
-  constructor(code: string, status = 400) {
-    super(code);
-    this.status = status;
-  }
-}
-
 export async function startOidcIdp(
   options: { path?: string; redirectUris?: readonly string[]; clientId?: string } = {},
 ): Promise<OidcIdp> {
@@ -91,20 +72,10 @@ export async function startOidcIdp(
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const issuer = `${origin}${path}`;
-  const stranger = await generateKeyPair('RS256');
-  const keys: { kid: string; privateKey: CryptoKey; jwk: JWK }[] = [];
-  const grants = new Map<string, Grant>();
-  const accessTokens = new Map<string, { sub: string; scope: readonly string[] }>();
   const outages = new Map<IdpEndpoint, IdpOutage>();
-  const secrets = new Set<string>();
+  const tokens = await createTokens(() => idp);
   let lastAuthorization = new URLSearchParams();
   let clientSecret = '';
-
-  const made = (kind: string): string => {
-    const value = `CANARY-${kind}-${randomBytes(16).toString('base64url')}`;
-    secrets.add(value);
-    return value;
-  };
 
   const idp: OidcIdp = {
     issuer,
@@ -113,7 +84,7 @@ export async function startOidcIdp(
       return clientSecret;
     },
     changeSecret() {
-      clientSecret = `${made('client-secret')}%+: ~`;
+      clientSecret = `${tokens.made('client-secret')}%+: ~`;
     },
     people: new Map(),
     chosen: '',
@@ -124,24 +95,19 @@ export async function startOidcIdp(
       signed: 'right',
       iss: issuer,
       deny: undefined,
-      userinfoSub: undefined,
+      userinfo: {},
       tokenError: undefined,
     },
     authMethods: ['client_secret_basic', 'client_secret_post'],
     rotation: 'rotates',
     idTokenAtRefresh: true,
+    refreshTokens: 'asked for',
     calls: { discovery: 0, jwks: 0, authorize: 0, token: 0, userinfo: 0 },
     lastAuthorization: () => lastAuthorization,
-    secrets,
+    secrets: new Set(),
     outage: (endpoint, what) => void (what === undefined ? outages.delete(endpoint) : outages.set(endpoint, what)),
-    async rotateKeys() {
-      const { publicKey, privateKey } = await generateKeyPair('RS256');
-      const kid = `key-${keys.length + 1}`;
-      keys.unshift({ kid, privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg: 'RS256', use: 'sig' } });
-    },
-    revoke(subject) {
-      for (const { sub, family } of grants.values()) if (sub === subject) family.dead = true;
-    },
+    rotateKeys: tokens.rotateKeys,
+    revoke: tokens.revoke,
     async browse(url) {
       const response = await fetch(url, { redirect: 'manual' });
       const location = response.headers.get('location');
@@ -161,9 +127,9 @@ export async function startOidcIdp(
     readonly [IdpEndpoint, (request: IncomingMessage, url: URL, form: URLSearchParams) => unknown]
   > = {
     [`${path}/.well-known/openid-configuration`]: ['discovery', discovery],
-    [`${path}/jwks`]: ['jwks', () => ({ keys: keys.map(({ jwk }) => jwk) })],
+    [`${path}/jwks`]: ['jwks', tokens.jwks],
     [`${path}/authorize`]: ['authorize', authorize],
-    [`${path}/token`]: ['token', token],
+    [`${path}/token`]: ['token', tokens.token],
     [`${path}/userinfo`]: ['userinfo', userinfo],
   };
 
@@ -231,123 +197,18 @@ export async function startOidcIdp(
       back.searchParams.set('error', error);
       return back;
     }
-    const code = made('code');
-    const offline = scope.includes('offline_access') || asked.get('access_type') === 'offline';
+    const offline =
+      idp.refreshTokens === 'always' || scope.includes('offline_access') || asked.get('access_type') === 'offline';
     const nonce = asked.get('nonce');
-    const family = { dead: false };
-    const grant = { sub, scope, challenge, redirectUri, offline, used: false, family };
-    grants.set(code, nonce === null ? grant : { ...grant, nonce });
-    back.searchParams.set('code', code);
+    const grant = { sub, challenge, redirectUri, offline, ...(nonce === null ? {} : { nonce }) };
+    back.searchParams.set('code', tokens.code(grant));
     return back;
   }
 
-  async function token(request: IncomingMessage, _url: URL, form: URLSearchParams): Promise<Claims> {
-    if (request.method !== 'POST' || !isClient(request, form)) throw new Refused('invalid_client', 401);
-    if (idp.misbehave.tokenError !== undefined) throw new Refused(idp.misbehave.tokenError);
-    const type = form.get('grant_type');
-    if (type === 'client_credentials') {
-      const own = made('own-token');
-      accessTokens.set(own, { sub: clientId, scope: (form.get('scope') ?? '').split(' ') });
-      return { access_token: own, token_type: 'Bearer', expires_in: 3600 };
-    }
-    if (type === 'authorization_code') {
-      const grant = used(form.get('code'), true);
-      const verifier = createHash('sha256')
-        .update(form.get('code_verifier') ?? '')
-        .digest('base64url');
-      if (form.get('redirect_uri') !== grant.redirectUri || verifier !== grant.challenge)
-        throw new Refused('invalid_grant');
-      return tokens(grant, { idToken: true, refreshToken: grant.offline ? made('refresh-token') : undefined });
-    }
-    if (type !== 'refresh_token') throw new Refused('unsupported_grant_type');
-    const rotates = idp.rotation === 'rotates';
-    const grant = used(form.get('refresh_token'), rotates);
-    const { nonce: _, ...again } = grant;
-    return tokens(again, { idToken: idp.idTokenAtRefresh, refreshToken: rotates ? made('refresh-token') : undefined });
-  }
-
-  /** A second use of what is used up ends all that came of it. */
-  function used(name: string | null, once: boolean): Grant {
-    const grant = grants.get(name ?? '');
-    if (grant === undefined) throw new Refused('invalid_grant');
-    if (grant.used) grant.family.dead = true;
-    if (grant.family.dead || !idp.people.has(grant.sub)) throw new Refused('invalid_grant');
-    if (once) grant.used = true;
-    return grant;
-  }
-
-  async function tokens(
-    grant: Grant,
-    { idToken, refreshToken }: { idToken: boolean; refreshToken: string | undefined },
-  ): Promise<Claims> {
-    const accessToken = made('access-token');
-    accessTokens.set(accessToken, grant);
-    if (refreshToken !== undefined) {
-      const { challenge: _, redirectUri: __, ...kept } = grant;
-      grants.set(refreshToken, { ...kept, used: false });
-    }
-    return {
-      access_token: accessToken,
-      token_type: 'Bearer',
-      expires_in: 300,
-      ...(idToken ? { id_token: await idTokenFor(grant) } : {}),
-      ...(refreshToken === undefined ? {} : { refresh_token: refreshToken }),
-    };
-  }
-
-  async function idTokenFor({ sub, nonce }: Grant): Promise<string> {
-    const now = Math.floor(Date.now() / 1000);
-    const person = Object.entries(idp.people.get(sub) ?? {}).filter(([name]) => !idp.onlyInUserinfo.has(name));
-    const own = {
-      iss: issuer,
-      sub,
-      aud: clientId,
-      iat: now,
-      exp: now + 300,
-      ...(nonce === undefined ? {} : { nonce }),
-    };
-    const claims = { ...Object.fromEntries(person), ...own, ...idp.misbehave.idToken };
-    const signed = await sign(JSON.parse(JSON.stringify(claims)) as Claims);
-    secrets.add(signed);
-    return signed;
-  }
-
-  async function sign(claims: Claims): Promise<string> {
-    const [key] = keys;
-    if (key === undefined) throw new Error('no key');
-    const { signed } = idp.misbehave;
-    if (signed === 'none') {
-      const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-      return `${part({ alg: 'none' })}.${part(claims)}.`;
-    }
-    const token = new SignJWT(claims);
-    if (signed === 'HS256') {
-      // With the client's secret, which the gateway has as well.
-      return token.setProtectedHeader({ alg: 'HS256', kid: key.kid }).sign(Buffer.from(clientSecret));
-    }
-    const kid = signed === 'unknown kid' ? 'nobody' : key.kid;
-    token.setProtectedHeader({ alg: 'RS256', kid, typ: 'JWT' });
-    return token.sign(signed === 'right' ? key.privateKey : stranger.privateKey);
-  }
-
   function userinfo(request: IncomingMessage): Claims {
-    const found = accessTokens.get(request.headers.authorization?.replace(/^Bearer /, '') ?? '');
-    if (found === undefined) throw new Refused('invalid_token', 401);
-    return { ...idp.people.get(found.sub), sub: idp.misbehave.userinfoSub ?? found.sub };
-  }
-
-  /** RFC 6749, section 2.3.1: one way at a time, and one that is accepted. */
-  function isClient(request: IncomingMessage, form: URLSearchParams): boolean {
-    const { authorization } = request.headers;
-    if (authorization === undefined) {
-      const right = form.get('client_id') === clientId && form.get('client_secret') === clientSecret;
-      return right && idp.authMethods.includes('client_secret_post');
-    }
-    secrets.add(authorization);
-    const joined = Buffer.from(authorization.replace(/^Basic /, ''), 'base64').toString();
-    const [id, secret, ...more] = joined.split(':').map((part) => new URLSearchParams(`x=${part}`).get('x'));
-    const right = id === clientId && secret === clientSecret && more.length === 0 && !form.has('client_secret');
-    return right && idp.authMethods.includes('client_secret_basic');
+    const sub = tokens.subjectOf(request.headers.authorization?.replace(/^Bearer /, '') ?? '');
+    if (sub === undefined) throw new Refused('invalid_token', 401);
+    return { ...idp.people.get(sub), sub, ...idp.misbehave.userinfo };
   }
 
   return idp;
@@ -357,7 +218,9 @@ function fail(response: ServerResponse, what: IdpOutage): void {
   if (what === 'gone') response.destroy();
   else if (what === 'html') response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Proxy</h1>');
   else if (what === 'garbage') response.writeHead(200, { 'content-type': 'application/json' }).end('{');
-  else response.writeHead(what, { 'content-type': 'text/plain' }).end('trouble');
+  else if (what < 429) response.writeHead(what, { 'content-type': 'text/plain' }).end('trouble');
+  // An overloaded server says what it says; its status counts.
+  else sendJson(response, what, { error: 'invalid_grant' });
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {

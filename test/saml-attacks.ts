@@ -97,7 +97,7 @@ export const TAMPERINGS: Readonly<Record<string, Attack>> = {
     xml.replace('http://www.w3.org/2001/04/xmldsig-more#rsa-sha256', `${DS}hmac-sha1`),
 };
 
-/** What two parsers may read differently, or what expands. */
+/** What two parsers may read differently, what expands, and what is too much. */
 export const MARKUP: Readonly<Record<string, Attack>> = {
   'a comment in the name': (xml) => xml.replace('00u-ana', '00u-<!-- -->ana'),
   'CDATA in the name': (xml) => xml.replace('00u-ana', '00u-<![CDATA[ana]]>'),
@@ -107,5 +107,7 @@ export const MARKUP: Readonly<Record<string, Attack>> = {
     `<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]>${xml.replace('00u-ana', '00u-&x;')}`,
   'entities that expand': (xml) =>
     `<!DOCTYPE r [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>${xml.replace('00u-ana', '&b;')}`,
+  'more than it may be': (xml) => xml.replace('</samlp:Status>', `</samlp:Status>${' '.repeat(200_000)}`),
+  'more elements than it may have': (xml) => xml.replace('</samlp:Status>', `${'<a/>'.repeat(1000)}</samlp:Status>`),
   'an entity of no DTD': (xml) => xml.replace('00u-ana', '00u-&nbsp;ana'),
 };

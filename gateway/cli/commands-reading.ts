@@ -113,7 +113,10 @@ export function addFreezing(program: Command, context: Context, finish: Finish):
     .command('revoke')
     .description('end a session on every gateway within 5 s, or keep a principal out; list or lift that')
     .argument('[session]', 'its id')
-    .option('--principal <who>', 'block this e-mail or subject: its sessions end, and it opens none until that is lifted')
+    .option(
+      '--principal <who>',
+      'block this e-mail or subject: its sessions end, and it opens none until that is lifted',
+    )
     .option('--issuer <issuer>', 'only the principal of this issuer: its URL, or its name in the configuration')
     .option('--reason <text>', 'why: recorded')
     .option('--actor <who>', 'who revokes or lifts (default: os: and the login name)')

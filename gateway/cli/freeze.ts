@@ -138,7 +138,10 @@ function scopeOf({ connection, user, tool, all }: FreezeOptions): FreezeScope {
   return parts;
 }
 
-export function recordOf({ reason, actor, lift }: Pick<FreezeOptions, 'reason' | 'actor' | 'lift'>): { reason: string; actor: string } {
+export function recordOf({ reason, actor, lift }: Pick<FreezeOptions, 'reason' | 'actor' | 'lift'>): {
+  reason: string;
+  actor: string;
+} {
   if (reason === undefined) {
     // Only a freeze has somebody to tell: calls that it refuses.
     const told = lift === undefined ? ', and clients are told' : '';

@@ -125,7 +125,10 @@ function issuerOf(written: string, config: Config | undefined): string {
     const names = Object.keys(config?.issuers ?? {});
     const near = nearest(written, names);
     const fix = near === undefined ? `one of issuers (${names.join(', ')})` : near;
-    throw new CommandError(2, config === undefined ? '--issuer: write its URL; a name takes --config.' : `--issuer: write its URL, or ${fix}.`);
+    throw new CommandError(
+      2,
+      config === undefined ? '--issuer: write its URL; a name takes --config.' : `--issuer: write its URL, or ${fix}.`,
+    );
   }
   const known = Object.values(config?.issuers ?? {}).map(({ issuer }) => issuer);
   // People who log in at the gateway are of an issuer that is not in `issuers`.

@@ -37,7 +37,11 @@ export function compileExpression(source: unknown, type: ExpressionType): Compil
   try {
     parsed = environment.parse(source);
   } catch (error) {
-    return { ok: false, problem: `is not a CEL expression${placeOf(error)}`, fix: `Write for example ${EXAMPLE[type]}.` };
+    return {
+      ok: false,
+      problem: `is not a CEL expression${placeOf(error)}`,
+      fix: `Write for example ${EXAMPLE[type]}.`,
+    };
   }
   const refused = refusalOf(parsed.ast, 0);
   if (refused !== undefined) return { ok: false, ...refused };

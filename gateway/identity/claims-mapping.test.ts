@@ -62,7 +62,7 @@ const REFUSED: readonly (readonly [string, MappingConfig, Record<string, unknown
   ['a text of two lines', { email: 'claims.sub' }, { sub: 'ana\nroot' }],
   ['an attribute of another type', { attributes: { a: 'claims.verified' } }],
   ['a list longer than is looped over', { subject: '"x"' }, { all: Array.from({ length: 1001 }, () => 1) }],
-  ['claims that nest too deeply', { subject: '"x"' }, JSON.parse('{"a":'.repeat(40) + '1' + '}'.repeat(40))],
+  ['claims that nest too deeply', { subject: '"x"' }, JSON.parse(`${'{"a":'.repeat(40)}1${'}'.repeat(40)}`)],
   ['a name of Object.prototype', { subject: 'claims.constructor' }],
 ];
 for (const [name, mapping, claims = CLAIMS] of REFUSED) {
@@ -78,10 +78,16 @@ test('groups that do not fit are unknown, never none', () => {
 });
 
 test('a condition holds only where it is true', () => {
-  const holds = (condition: string, claims: Record<string, unknown> = CLAIMS) => compileMapping({ condition }).holds(claims);
+  const holds = (condition: string, claims: Record<string, unknown> = CLAIMS) =>
+    compileMapping({ condition }).holds(claims);
   assert.ok(holds('claims.repository == "acme/orders" && claims.verified == true'));
   assert.ok(holds('claims.sub.startsWith("repo:acme/") && "orders" in claims.teams'));
-  for (const condition of ['claims.repository == "acme/other"', 'claims.nothing == "x"', 'claims.verified && claims.iat', 'claims.iat > "x"']) {
+  for (const condition of [
+    'claims.repository == "acme/other"',
+    'claims.nothing == "x"',
+    'claims.verified && claims.iat',
+    'claims.iat > "x"',
+  ]) {
     assert.equal(holds(condition), false, condition);
   }
   assert.equal(holds('true', { all: Array.from({ length: 1001 }, () => 1) }), false);

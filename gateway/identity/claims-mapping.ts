@@ -98,9 +98,14 @@ function isText(value: unknown): value is string {
 }
 
 function groupsOf(value: unknown): readonly string[] {
-  if (Array.isArray(value) && value.length <= MAX_GROUPS && value.every((one) => isText(one) && one !== '')) return value;
+  if (Array.isArray(value) && value.length <= MAX_GROUPS && value.every((one) => isText(one) && one !== ''))
+    return value;
   // Unknown, never none: a rule that denies a group would fail open.
-  throw new GatewayError('not_in_group', 'not_forwarded', 'Your groups are unknown: their mapping does not fit the token.');
+  throw new GatewayError(
+    'not_in_group',
+    'not_forwarded',
+    'Your groups are unknown: their mapping does not fit the token.',
+  );
 }
 
 function notMapped(name: string): GatewayError {

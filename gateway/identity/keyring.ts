@@ -41,6 +41,9 @@ export interface Keyring {
   derive(purpose: string): Buffer;
 }
 
+/** For parts that only seal and open. */
+export type Sealing = Pick<Keyring, 'seal' | 'open'>;
+
 export const LEAST_SECRET_BYTES = 32;
 const NONCE = 12;
 const TAG = 16;

@@ -10,7 +10,7 @@ const RETRY_AFTER = 2000;
 
 /** Gives the keys of an issuer, fetching what they need and keeping it. */
 export interface IssuerKeys {
-  of(issuer: IssuerConfig): JWTVerifyGetKey;
+  of(issuer: Pick<IssuerConfig, 'issuer' | 'jwksUri'>): JWTVerifyGetKey;
 }
 
 /** An issuer's keys could not be fetched: the fault of nobody who calls. */
@@ -35,7 +35,10 @@ export function createIssuerKeys(deps: { now: () => number; fetch: typeof fetch 
   };
 }
 
-function createKeySource(issuer: IssuerConfig, deps: { now: () => number; fetch: typeof fetch }): JWTVerifyGetKey {
+function createKeySource(
+  issuer: Pick<IssuerConfig, 'issuer' | 'jwksUri'>,
+  deps: { now: () => number; fetch: typeof fetch },
+): JWTVerifyGetKey {
   let discovery: Promise<JWTVerifyGetKey> | undefined;
   let failedAt = Number.NEGATIVE_INFINITY;
 

@@ -42,10 +42,10 @@ test('each issuer of the connection once, in its order', () => {
     issuers: { a: twice('true'), b: twice('false'), corp: { issuer: 'https://idp.example.com' } },
     connections: { orders: { ...open, issuers: ['a', 'corp', 'b'] } },
   });
-  assert.deepEqual(protectedResourceMetadata({ ...config, issuers, connections }, 'orders', '/mcp').authorization_servers, [
-    'https://bots.example.com',
-    'https://idp.example.com',
-  ]);
+  assert.deepEqual(
+    protectedResourceMetadata({ ...config, issuers, connections }, 'orders', '/mcp').authorization_servers,
+    ['https://bots.example.com', 'https://idp.example.com'],
+  );
 });
 
 test('where the document is', () => {

@@ -81,7 +81,12 @@ test('each token by the issuer that it names; others are not asked', async () =>
   assert.deepEqual([ana.kind, ana.subject], ['human', 'ana']);
   await refused(await sign({ iss: 'https://evil.example.com' }), config, 'unauthenticated', /unknown issuer/);
   await refused(await sign(person, { typ: 'at+jwt' }, GITHUB), config, 'unauthenticated', /signature/);
-  await refused(await sign({ ...person, iss: GITHUB, repository: 'acme/orders' }, {}, CORP), config, 'unauthenticated', /signature/);
+  await refused(
+    await sign({ ...person, iss: GITHUB, repository: 'acme/orders' }, {}, CORP),
+    config,
+    'unauthenticated',
+    /signature/,
+  );
 });
 
 test('an issuer that the connection does not name is unknown to it', async () => {
@@ -118,7 +123,15 @@ test('a mapping replaces the claims that it gives, and plain names give the othe
     session: 'claims.run_id + "/" + claims.run_attempt',
     attributes: { repository: 'claims.repository', actor: 'claims.actor' },
   };
-  const claims = { who: 'x', repository: 'acme/orders', teams: ['bots'], team: 't', act: { sub: 'ana' }, run_attempt: '2', actor: 'octo' };
+  const claims = {
+    who: 'x',
+    repository: 'acme/orders',
+    teams: ['bots'],
+    team: 't',
+    act: { sub: 'ana' },
+    run_attempt: '2',
+    actor: 'octo',
+  };
   const config = configured({ one: { ...orders, mapping, claims: { subject: 'who' } } });
   const { sessionKey, ...principal } = await check(await sign(claims), config);
   assert.deepEqual(principal, {
@@ -143,7 +156,12 @@ test('a mapping replaces the claims that it gives, and plain names give the othe
 
 test('an expression that errs refuses the token', async () => {
   const config = configured({ orders });
-  await refused(await sign({ repository: 'acme/orders', run_id: undefined }), config, 'unauthenticated', /mapping of session/);
+  await refused(
+    await sign({ repository: 'acme/orders', run_id: undefined }),
+    config,
+    'unauthenticated',
+    /mapping of session/,
+  );
   await refused(await sign({}), config, 'unauthenticated', /condition/);
   const byClaim = configured({ one: bot('true', 'claims.teams') });
   await refused(await sign(), byClaim, 'not_in_group', /groups are unknown/);

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { ConnectionConfig } from '../config.ts';
 import type { UserOauthConfig } from '../config-credential.ts';
 import { hashOfParts } from '../hash-of-parts.ts';
-import type { Keyring } from '../identity/keyring.ts';
+import type { Sealing } from '../identity/keyring.ts';
 import { readSecret, type SecretSources } from '../secret-ref.ts';
 import type { Store } from '../store/store.ts';
 import { refusedByIssuer } from './credential-answer.ts';
@@ -86,7 +86,7 @@ export interface UpstreamClients {
 
 export function createUpstreamClients(deps: {
   state: Store;
-  keyring: Keyring;
+  keyring: Sealing;
   now: () => number;
   publicUrl: () => string;
   secrets?: SecretSources['secrets'];

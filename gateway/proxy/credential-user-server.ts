@@ -2,7 +2,7 @@
 import type { LookupAddress } from 'node:dns';
 import type { ConnectionConfig } from '../config.ts';
 import type { UserOauthConfig } from '../config-credential.ts';
-import type { Keyring } from '../identity/keyring.ts';
+import type { Sealing } from '../identity/keyring.ts';
 import type { SecretSources } from '../secret-ref.ts';
 import type { Store } from '../store/store.ts';
 import { createUpstreamClients, type UpstreamClient } from './credential-user-client.ts';
@@ -34,7 +34,7 @@ export interface UpstreamAuthorization {
 
 export interface AuthorizationDeps {
   readonly state: Store;
-  readonly keyring: Keyring;
+  readonly keyring: Sealing;
   readonly now: () => number;
   /** As configured now: it may change while the gateway runs. */
   readonly publicUrl: () => string;

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { hashOfParts } from '../hash-of-parts.ts';
-import type { Keyring } from '../identity/keyring.ts';
+import type { Sealing } from '../identity/keyring.ts';
 import type { Store } from '../store/store.ts';
 
 export interface Person {
@@ -69,7 +69,7 @@ export function folderOf(connection: string, { issuer, subject }: Person): strin
 export const CLAIM_MS = 20_000;
 export const CLAIM_MARGIN_MS = 15_000;
 
-export function createUserVersions(deps: { state: Store; keyring: Keyring; now: () => number }): UserVersions {
+export function createUserVersions(deps: { state: Store; keyring: Sealing; now: () => number }): UserVersions {
   const { state, keyring, now } = deps;
 
   async function read(folder: string, n: number): Promise<Version | undefined> {

@@ -18,7 +18,9 @@ function begin() {
   return {
     ends,
     replica,
-    pass: (seconds: number) => void (now += seconds * 1000),
+    pass(seconds: number) {
+      now += seconds * 1000;
+    },
     /** The session of a token that was issued this many seconds after the beginning. */
     session: async (issued?: number, by = claims) =>
       (

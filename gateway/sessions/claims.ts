@@ -56,7 +56,8 @@ export function createClaims({ state, ends, now }: { state: Store; ends: Ends; n
       // Numbers without holes: whoever finds the last one ended creates the next, and of two who do so one wins.
       const followers = `sessions/${sessionKey}/`;
       let number = 1;
-      for await (const name of state.list(followers)) number = Math.max(number, Number(name.slice(followers.length, -5)));
+      for await (const name of state.list(followers))
+        number = Math.max(number, Number(name.slice(followers.length, -5)));
       for (; ; number++) {
         const next = await claimName(`${followers}${String(number).padStart(10, '0')}.json`, issuedAt);
         if (!(await isOver(next, issuedAt))) return next;

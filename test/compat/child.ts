@@ -18,6 +18,8 @@ export interface Command {
   readonly env?: Readonly<Record<string, string>>;
   /** The child's home and working directory. */
   readonly home: string;
+  /** Told of each line that it writes to stderr. */
+  readonly heard?: (line: string) => void;
 }
 
 /** A folder that stands for a person's home directory and is gone afterwards. */
@@ -73,6 +75,7 @@ export async function run(command: Command): Promise<string> {
   const child = start(command);
   child.stdin.end();
   const said = collect(child);
+  hear(child, command);
   const closed = once(child, 'close');
   const deadline = setTimeout(() => kill(child), DEADLINE);
   try {
@@ -95,6 +98,7 @@ export interface Conversation extends AsyncDisposable {
 export function converse(command: Command): Conversation {
   const child = start(command);
   const said = collect(child, 'stderr');
+  hear(child, command);
   const closed = once(child, 'close');
   const waiting = new Map<number, (answer: { result?: unknown; error?: unknown }) => void>();
   const over = Promise.withResolvers<never>();
@@ -163,6 +167,10 @@ function takesConnections(port: number): Promise<boolean> {
     });
     socket.once('error', () => done(false));
   });
+}
+
+function hear(child: ChildProcessWithoutNullStreams, { heard }: Command): void {
+  if (heard !== undefined) createInterface({ input: child.stderr }).on('line', heard);
 }
 
 /** Keeps what a program says, so that its failure can be told. */

@@ -44,9 +44,14 @@ async function readExtensions(requirements: Requirements): Promise<Set<string>> 
   return new Set(not_scored.filter(({ reason }) => reason === 'extension').map(({ scenario }) => scenario));
 }
 
-async function runCommand(url: string, requirements: Requirements, output: string): Promise<string> {
+/** Without a command: what `node` is given. */
+export async function conformanceCommand(): Promise<string[]> {
   const { bin } = packageSchema.parse(JSON.parse(await readFile(packageFile, 'utf8')));
-  const command = [join(dirname(packageFile), bin.conformance), 'server', '--url', url];
+  return [join(dirname(packageFile), bin.conformance)];
+}
+
+async function runCommand(url: string, requirements: Requirements, output: string): Promise<string> {
+  const command = [...(await conformanceCommand()), 'server', '--url', url];
   const child = spawn(process.execPath, [...command, '--requirements', requirements, '-o', output], {
     stdio: ['ignore', 'pipe', 'pipe'],
     cwd: output,

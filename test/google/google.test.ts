@@ -63,3 +63,47 @@ test('the token endpoints want their grant and their proof', async () => {
   double.oauth.authMethod = 'client_secret_basic';
   assert.equal(await status('/oauth/token', form(grant)), 401);
 });
+
+test('groups: one query is understood, a stranger’s group hides all, delegation is for who has it', async () => {
+  const own = { authorization: `Bearer ya29.CANARY-own-token-2`, 'content-type': 'application/json' };
+  const { groups } = double;
+  groups.of.set("o'brien@example.com", ['a@example.com']);
+  groups.of.set('a@example.com', ['b@other.example']);
+  const search = (query: string) => `/v1/groups/-/memberships:searchTransitiveGroups?${new URLSearchParams({ query })}`;
+  const label = "'cloudidentity.googleapis.com/groups.discussion_forum' in labels";
+  const right = String.raw`member_key_id == 'o\'brien@example.com' && ${label}`;
+  assert.equal(await status(search(right), { headers: own }), 200);
+  assert.equal(await status(search(right)), 401);
+  assert.equal(await status(search(right.replace('\\', '')), { headers: own }), 400);
+  assert.equal(await status(search(`member_key_id == 'x' || true && ${label}`), { headers: own }), 400);
+  groups.foreign.add('b@other.example');
+  assert.equal(await status(search(right), { headers: own }), 403);
+  assert.equal(await status(search(`${right} && parent == 'customers/C046psxkn'`), { headers: own }), 200);
+
+  const claims = (changes: object) => {
+    const iat = Math.floor(Date.now() / 1000);
+    const scope = 'https://www.googleapis.com/auth/admin.directory.group.readonly';
+    const aud = 'https://oauth2.googleapis.com/token';
+    const all = { iss: ACCOUNT, sub: 'admin@example.com', scope, aud, iat, exp: iat + 3600, ...changes };
+    return { payload: JSON.stringify(all) };
+  };
+  const delegated = async (changes: object = {}) => {
+    const body = JSON.stringify(claims(changes));
+    const path = `${double.url}/v1/projects/-/serviceAccounts/${ACCOUNT}:signJwt`;
+    const { signedJwt } = (await (await fetch(path, { method: 'POST', headers: own, body })).json()) as Claims;
+    const form = { grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion: signedJwt ?? '' };
+    return fetch(double.google.token, { method: 'POST', body: new URLSearchParams(form) });
+  };
+  assert.equal((await delegated()).status, 401);
+  groups.delegations.add(`${ACCOUNT} admin@example.com`);
+  assert.equal((await delegated({ aud: 'https://example.com' })).status, 400);
+  assert.equal((await delegated({ scope: 'other' })).status, 401);
+  const { access_token } = (await (await delegated()).json()) as Claims;
+  const list = '/admin/directory/v1/groups?userKey=';
+  const bearer = { headers: { authorization: `Bearer ${access_token}` } };
+  assert.equal(await status(`${list}${encodeURIComponent("o'brien@example.com")}`, bearer), 200);
+  assert.equal(await status(`${list}nobody@example.com`, bearer), 404);
+  assert.equal(await status(`${list}nobody@example.com`, { headers: own }), 401);
+});
+
+type Claims = Record<string, string>;

@@ -109,6 +109,11 @@ test('a person of the domain logs in, with groups through groups, over pages', a
 });
 
 test('the directory knows direct groups, by a token that is kept until it ends or is refused', async () => {
+  const fresh = open(DIRECTORY);
+  const before = google.calls.delegatedToken;
+  const ana = { subject: '117', email: 'ana@example.com' };
+  await Promise.all([fresh.recheck?.(ana), fresh.recheck?.(ana), fresh.recheck?.(ana)]);
+  assert.equal(google.calls.delegatedToken, before + 1);
   const provider = open(DIRECTORY);
   const direct = ['analysts@example.com', 'oncall@example.com'];
   assert.deepEqual((await logIn(provider)).groups, direct);

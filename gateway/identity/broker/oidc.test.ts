@@ -25,12 +25,13 @@ beforeEach(() => {
   idp.authMethods = ['client_secret_basic', 'client_secret_post'];
   idp.rotation = 'rotates';
   idp.idTokenAtRefresh = true;
+  idp.refreshTokens = 'asked for';
   Object.assign(idp.misbehave, {
     idToken: {},
     signed: 'right',
     iss: idp.issuer,
     deny: undefined,
-    userinfoSub: undefined,
+    userinfo: {},
     tokenError: undefined,
   });
   for (const endpoint of ['discovery', 'jwks', 'authorize', 'token', 'userinfo'] as const)
@@ -39,6 +40,7 @@ beforeEach(() => {
 
 function open(changes: Partial<OidcConfig> = {}, deps: { now?: () => number } = {}): IdentityProvider {
   const config: OidcConfig = {
+    idJag: 'off',
     issuer: idp.issuer,
     clientId: idp.clientId,
     clientSecret: 'env:UNUSED',
@@ -70,7 +72,7 @@ async function refused(work: Promise<unknown>, code: LoginRefusal): Promise<Logi
   assert.ok(error instanceof LoginRefused, `refused with ${code}, not ${error}`);
   assert.equal(error.code, code, loggedWords(error));
   const words = `${error.message} ${loggedWords(error)}`;
-  for (const secret of idp.secrets) assert.ok(!words.includes(secret), words);
+  for (const secret of [...idp.secrets, 'CANARY-words']) assert.ok(!words.includes(secret), words);
   return error;
 }
 
@@ -205,12 +207,12 @@ test('what began at one provider does not end at another, even one that never sa
   try {
     const provider = open();
     assert.equal((await logIn(provider)).subject, '00uana', 'without iss where none is announced');
+    other.metadata = { authorization_response_iss_parameter_supported: false };
     const elsewhere = open({ issuer: other.issuer });
-    const { state, callback } = { state: randomUUID(), callback: CALLBACK };
-    const { memory } = await elsewhere.begin({ state, callback });
-    const { url } = await begin(provider);
-    url.searchParams.set('state', state);
-    await refused(provider.finish({ url }, { state, callback, memory }), 'answer_invalid');
+    await elsewhere.begin({ state: 'a', callback: CALLBACK });
+    const { url, login } = await begin(provider);
+    await refused(elsewhere.finish({ url }, login), 'answer_invalid');
+    assert.equal(other.calls.token, 0, 'the code of one provider is never shown to another');
   } finally {
     await other.close();
   }
@@ -220,13 +222,24 @@ test('groups and e-mail come from userinfo where the ID token has none, of the s
   for (const name of ['groups', 'email', 'email_verified', 'name']) idp.onlyInUserinfo.add(name);
   const { groups, email, name } = await logIn(open());
   assert.deepEqual({ groups, email, name }, { groups: ANA.groups, email: 'ana@example.com', name: 'Ana' });
-  idp.misbehave.userinfoSub = '00ubob';
+  idp.misbehave.userinfo = { sub: '00ubob' };
   await refused(logIn(open()), 'answer_invalid');
-  idp.misbehave.userinfoSub = undefined;
+  idp.misbehave.userinfo = {};
   idp.outage('userinfo', 503);
   await refused(logIn(open()), 'provider_unavailable');
   idp.outage('userinfo', undefined);
   idp.metadata = { userinfo_endpoint: undefined };
+  await refused(logIn(open()), 'groups_unknown');
+});
+
+test('groups that the ID token has are never mended with those of userinfo', async () => {
+  // Without e-mail address in the ID token, so that userinfo is asked in any case.
+  idp.onlyInUserinfo.add('email');
+  idp.misbehave.userinfo = { groups: ['analysts'] };
+  setAna({ groups: 'analysts' });
+  await refused(logIn(open()), 'groups_unknown');
+  idp.misbehave.userinfo = { groups: ['analysts'], _claim_names: undefined };
+  setAna({ groups: undefined, _claim_names: { groups: 'src1' } });
   await refused(logIn(open()), 'groups_unknown');
 });
 
@@ -309,6 +322,9 @@ test('without offline access nobody can be asked', async () => {
   const off = open({ offlineAccess: 'off' });
   assert.equal(off.recheck, undefined);
   assert.equal((await logIn(off)).refreshToken, undefined);
+  idp.refreshTokens = 'always';
+  assert.equal((await logIn(off)).refreshToken, undefined);
+  idp.refreshTokens = 'asked for';
   idp.metadata = { scopes_supported: ['openid'] };
   const without = open();
   assert.equal((await logIn(without)).refreshToken, undefined);

@@ -9,7 +9,7 @@ import { refusal } from './refusal.ts';
 
 export function createOidcProvider(deps: {
   name: string;
-  config: OidcConfig;
+  config: Omit<OidcConfig, 'idJag'>;
   clientSecret: () => Promise<string>;
   fetch?: CredentialFetch;
   now?: () => number;

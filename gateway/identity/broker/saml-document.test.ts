@@ -72,7 +72,7 @@ test('base64 may have lines; the form has one response, of a size', () => {
     refused(() => readForm(form), form);
   }
   refused(() => readDocument({ url: new URL(`${CALLBACK.href}?SAMLResponse=PFJlc3BvbnNlLz4%3D`) }), 'no form');
-  refused(() => read(Buffer.from([0x3c, 0xff, 0x3e])), 'not UTF-8');
+  refused(() => read(Buffer.from(response('\xff'), 'latin1')), 'not UTF-8');
   refused(() => read(Buffer.from(response(''), 'utf16le')), 'UTF-16');
 });
 
@@ -117,6 +117,8 @@ test('XML that is more than elements, attributes and text is refused', () => {
     '<LogoutResponse/>',
     '<a><Response/></a>',
     '</Response>',
+    '<Response>',
+    '<Response><a/>',
   ]) {
     refused(() => read(xml), xml);
   }
@@ -146,13 +148,15 @@ test('what wrapping and weak signatures are made of is refused', () => {
 test('what costs the libraries behind it more than a moment is refused', () => {
   const nested = (depth: number): string => '<a>'.repeat(depth) + '</a>'.repeat(depth);
   const many = (count: number): string => Array.from({ length: count }, (_, index) => ` a${index}=""`).join('');
-  read(response('<a/>'.repeat(1999)));
-  refused(() => read(response('<a/>'.repeat(2000))), 'siblings');
+  read(response('<a/>'.repeat(999)));
+  refused(() => read(response('<a/>'.repeat(1000))), 'siblings');
   refused(() => read(response('<a/>'.repeat(45_000))), 'a minute of siblings');
   read(response(nested(23)));
   refused(() => read(response(nested(24))), 'depth');
   read(response(`<a${many(16)}/>`));
   refused(() => read(response(`<a${many(17)}/>`)), 'attributes');
+  read(response(`<a${many(4)}/>`.repeat(999)));
+  refused(() => read(response(`<a${many(16)}/>`.repeat(250))), 'attributes in all');
   for (const [what, body] of Object.entries({
     'open tags': '<'.repeat(190_000),
     'spaces in a tag': `<a${' '.repeat(190_000)}`,

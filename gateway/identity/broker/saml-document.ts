@@ -21,12 +21,14 @@ export interface SamlDocument {
   readonly status: string | undefined;
 }
 
-/** Of `SAMLResponse`, in characters of base64. 1,000 groups take a quarter of it. */
+/** Of `SAMLResponse`, in characters of base64. 900 groups take half of it. */
 export const MAX_SAML_RESPONSE = 256 * 1024;
 
-const MAX_ELEMENTS = 2000;
+const MAX_ELEMENTS = 1000;
 const MAX_DEPTH = 24;
+/** Of one element, and of all: Okta writes three with each group. */
 const MAX_ATTRIBUTES = 16;
+const MAX_ATTRIBUTES_IN_ALL = 4000;
 
 const DECLARATION = /^\s*<\?xml [^<>?]*\?>/;
 const NAME = '[A-Za-z_][\\w.-]*(?::[A-Za-z_][\\w.-]*)?';
@@ -140,9 +142,11 @@ function createTally(): (name: string, attributes: Attributes) => void {
   const counts = new Map<string, number>();
   const ids = new Set<string>();
   let elements = 0;
+  let attributesInAll = 0;
   return (name, attributes) => {
     elements++;
-    if (elements > MAX_ELEMENTS) throw invalid('holds too much');
+    attributesInAll += attributes.size;
+    if (elements > MAX_ELEMENTS || attributesInAll > MAX_ATTRIBUTES_IN_ALL) throw invalid('holds too much');
     if (name.startsWith('Encrypted')) throw invalid('is encrypted, which is not supported here');
     const count = (counts.get(name) ?? 0) + 1;
     counts.set(name, count);

@@ -281,7 +281,7 @@ test('groups that are missing, elsewhere or no texts are unknown', async () => {
     { email },
     { email, Groups: ['analysts'] },
     { email, groups: [''] },
-    { email, groups: ['analysts', '<saml:NameID>staff</saml:NameID>'] },
+    { email, groups: ['analysts', 'staff<saml:NameID>x</saml:NameID>'] },
     { email, groups: ['analysts'], [link]: ['https://graph.microsoft.com/v1.0/users/1/getMemberObjects'] },
   ]) {
     assert.equal(await refusal(logIn({ attributes })), 'groups_unknown', JSON.stringify(attributes));

@@ -151,7 +151,7 @@ function checkResponse(
   throw new LoginRefused(
     'provider_refused',
     'The identity provider did not log you in. Ask its administrator whether this application is assigned to you.',
-    { cause: new Error(`SAML status ${status ?? 'missing'}`) },
+    { cause: new Error(`SAML status ${/^urn:oasis:names:tc:SAML:2\.0:status:(\w{1,40})$/.exec(status ?? '')?.[1]}`) },
   );
 }
 

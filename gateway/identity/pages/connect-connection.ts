@@ -105,8 +105,8 @@ ${form(around, name, 'account', 'connect', html`Connect account<span class="unse
 
 function lastError(error: PageConnection['lastError'], now: number): Html | undefined {
   if (error === undefined) return undefined;
-  return html`<div class="note bad">
-<p><strong>Last error, ${time(error.at, now)}.</strong> ${outside(error.words, 600)}</p>
+  return html`<div class="note">
+<p><strong class="was">Last error, ${time(error.at, now)}.</strong> ${outside(error.words, 600)}</p>
 ${error.reference !== undefined && html`<p>Reference <span class="mono">${outside(error.reference)}</span></p>`}
 </div>`;
 }
@@ -148,7 +148,7 @@ ${form(around, name, 'forget', id, html`Forget<span class="unseen"> ${outside(cl
 }
 
 function form({ action, csrf }: Around, connection: string, name: string, value: string, label: Html): Html {
-  return html`<form method="post" action="${exact(action)}">${csrfField(csrf)}<input type="hidden" name="connection" value="${exact(connection)}"><button class="little" name="${name}" value="${exact(value)}">${label}</button></form>`;
+  return html`<form method="post" action="${exact(action)}">${csrfField(csrf)}<input type="hidden" name="connection" value="${exact(connection)}"><button class="little${name === 'account' && ' primary'}" name="${name}" value="${exact(value)}">${label}</button></form>`;
 }
 
 /** One at a time stands open: `name` makes an accordion of them. */
@@ -164,7 +164,7 @@ ${ways.map((way, index) => wayOf(way, `w-${id}-${index}`, client))}
 function wayOf(way: HowTo, id: string, client: string): Html {
   switch (way.kind) {
     case 'command':
-      return html`<input id="${id}" readonly aria-label="Command for ${client}" value="${way.text}">`;
+      return html`<textarea readonly rows="${Math.ceil(way.text.length / 90)}" aria-label="Command for ${client}">${way.text}</textarea>`;
     case 'link':
       return html`<p><a class="button little" href="${exact(way.href)}">${way.text}</a></p>`;
     case 'json':

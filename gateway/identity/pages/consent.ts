@@ -50,7 +50,7 @@ export function consentPage(question: ConsentQuestion): Page {
 ${fact('Client', html`<strong>${outside(client.name)}</strong><p>${voucher(client)}</p>`)}
 ${fact('Connection', html`<strong>${outside(connection.title)}</strong><p class="mono">${outside(connection.host, 253)}</p>`)}
 ${fact('Goes back to', wayBack(new URL(question.redirect)))}
-${fact('Lasts', html`Up to ${durationWords(question.lasts.longest)}<p>Or until ${durationWords(question.lasts.idle)} pass without a call.</p>`)}
+${fact('Lasts', html`<strong>Up to ${durationWords(question.lasts.longest)}</strong><p>Or until ${durationWords(question.lasts.idle)} pass without a call.</p>`)}
 ${fact('Recording', recording(connection.recording))}
 ${question.email !== undefined && !several && fact('You', outside(question.email, 254))}
 </dl>

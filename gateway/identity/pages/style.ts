@@ -45,7 +45,9 @@ a { color: var(--accent); text-underline-offset: 0.2em; }
 .facts > div { display: grid; grid-template-columns: 104px minmax(0, 1fr); gap: 0 16px; padding: 11px 0; }
 .facts > div + div { border-top: 1px solid var(--line); }
 .facts dt { color: var(--soft); font-size: 14px; line-height: 24px; }
-.facts dd p { color: var(--soft); font-size: 14px; }
+.facts dd { line-height: 24px; }
+.facts dd.mono { font-size: 13px; }
+.facts dd p { line-height: 21px; color: var(--soft); font-size: 14px; }
 .facts strong { font-weight: 600; }
 @media (max-width: 440px) { .facts > div { grid-template-columns: minmax(0, 1fr); } }
 
@@ -54,6 +56,9 @@ a { color: var(--accent); text-underline-offset: 0.2em; }
 .note.bad { background: var(--bad-back); color: var(--bad); }
 .note.good { background: var(--good-back); color: var(--good); }
 .note .soft { color: inherit; }
+.note .was { color: var(--bad); }
+/* Marks stacked on a letter stay in the row of the text that they are in, and cover nothing else. */
+h1, h2, .facts > div, .note, .rows li > div, summary { overflow: clip; overflow-clip-margin: 2px; }
 .pill { display: inline-block; padding: 1px 9px; border-radius: 99px; font-size: 13px; line-height: 20px; background: var(--field); color: var(--soft); border: 1px solid var(--line); }
 .pill.good { background: var(--good-back); color: var(--good); border-color: transparent; }
 .pill.warn { background: var(--warn-back); color: var(--warn); border-color: transparent; }
@@ -62,7 +67,8 @@ label { display: block; font-size: 14px; font-weight: 600; }
 input, textarea { display: block; width: 100%; min-width: 0; margin: 0; padding: 10px 12px; font: inherit; color: inherit; background: var(--card); border: 1px solid var(--edge); border-radius: 9px; }
 input[aria-invalid] { border-color: var(--bad); }
 input[readonly], textarea[readonly] { padding: 8px 11px; font-family: var(--mono); font-size: 13px; line-height: 20px; background: var(--field); border-color: var(--line); resize: none; text-overflow: ellipsis; }
-textarea[readonly] { white-space: pre; overflow: auto; }
+/* As high as its text where a browser can; rows say how high elsewhere. */
+textarea[readonly] { white-space: pre-wrap; overflow-wrap: anywhere; overflow: auto; field-sizing: content; }
 button, .button { display: inline-block; padding: 10px 18px; font: inherit; font-weight: 600; line-height: 24px; text-align: center; text-decoration: none; color: var(--ink); background: transparent; border: 1px solid var(--edge); border-radius: 10px; cursor: pointer; }
 button:hover, .button:hover { border-color: var(--ink); }
 .primary { color: var(--on-accent); background: var(--accent); border-color: transparent; }
@@ -85,12 +91,13 @@ details > summary::-webkit-details-marker { display: none; }
 details > summary::before { content: ""; flex: none; width: 7px; height: 7px; margin-inline: 2px 3px; border: solid var(--soft); border-width: 0 2px 2px 0; transform: rotate(-45deg); }
 details[open] > summary::before { transform: rotate(45deg) translate(-2px, -2px); }
 details > summary:hover { color: var(--accent); }
-.how { border-top: 1px solid var(--line); padding-top: 6px; }
+.how { border-top: 1px solid var(--line); padding-top: 6px; margin-bottom: -8px; }
+.how[open] { margin-bottom: 0; }
 .how .clients { border: 1px solid var(--line); border-radius: 10px; overflow: clip; }
 .how .clients > details + details { border-top: 1px solid var(--line); }
 .how .clients summary { padding: 9px 12px; font-size: 15px; font-weight: 500; }
 .how .clients summary:focus-visible { outline-offset: -2px; }
-.how .clients .stack { padding: 2px 14px 16px 34px; font-size: 14px; }
-@media (max-width: 559px) { .how .clients .stack { padding-left: 14px; } }
+.how .clients details > .stack { padding: 2px 14px 16px 34px; gap: 12px; font-size: 14px; }
+@media (max-width: 559px) { .how .clients details > .stack { padding-left: 14px; } }
 .how ol { padding-left: 20px; }
 `;

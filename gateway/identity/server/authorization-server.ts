@@ -4,21 +4,28 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { default as Provider } from 'oidc-provider';
-import { uuidv7 } from 'uuidv7';
 import type { Clock } from '../../clock.ts';
-import { type Config, clientPaths, resourceUrl } from '../../config.ts';
+import type { Config } from '../../config.ts';
 import { GatewayError } from '../../errors.ts';
+import type { GoogleSecrets } from '../../google-secret.ts';
+import { createUserCredentials, type UserCredentials } from '../../proxy/credential-user.ts';
+import { createUpstreamAuthorization } from '../../proxy/credential-user-server.ts';
+import { createUserVersions } from '../../proxy/credential-user-versions.ts';
 import type { Ends } from '../../sessions/ends.ts';
 import type { Store } from '../../store/store.ts';
 import { createRate } from '../clients/rate.ts';
+import { createKeyring, type Keyring, type Sealing } from '../keyring.ts';
 import type { Principal } from '../principal.ts';
+import { createUpstreamConsent } from '../upstream-consent.ts';
+import { createAccounts } from './accounts.ts';
+import { createAuthorize } from './authorize.ts';
 import { createBrowsers } from './browser.ts';
-import { type Accounts, createConnect } from './connect.ts';
+import { createConnect } from './connect.ts';
 import { createConsents } from './consents.ts';
 import { createLoginFlow } from './flow.ts';
-import { accountIdOf, createGrants, type GrantRecord } from './grants.ts';
+import { accountIdOf, createGrants } from './grants.ts';
+import { createIdJags, idJagProviders } from './id-jag.ts';
 import { createInteractions } from './interaction.ts';
-import { issuerOf } from './issuer.ts';
 import { createLastErrors } from './last-errors.ts';
 import type { Login } from './login.ts';
 import { openLogin } from './open-login.ts';
@@ -27,8 +34,11 @@ import { createProvider } from './provider.ts';
 import { createRecheck, StandingLost } from './recheck.ts';
 import { createLoginRoutes } from './routes.ts';
 import { watchTokens } from './tokens.ts';
+import { serveUpstreams } from './upstream-routes.ts';
 
 export interface AuthorizationServer {
+  /** People's own credentials at upstreams. */
+  readonly credentials: UserCredentials;
   /** What a configuration's section `login` is served with. Throws in words where it can't take force. */
   open(config: Config): Promise<Login | undefined>;
   /** Whether the request is one of its own; if so it is answered. */
@@ -49,10 +59,14 @@ export interface AuthorizationServerDeps {
   readonly ownSecret: Buffer;
   /** Of the configuration in force. */
   login(): Login | undefined;
+  config(): Config;
+  /** Who reads `gcp-secret:` references. */
+  readonly secrets: GoogleSecrets;
+  /** A person's own upstream credential could not be refreshed; the one before it is still in use. */
+  refreshFailed(connection: string, error: unknown): void;
   addressOf(request: IncomingMessage): string;
   refused(facts: { address: string; reason: string; connection?: string; detail?: string }): void;
   event(name: string, details: Record<string, unknown>): Promise<void>;
-  readonly accounts?: Accounts;
 }
 
 /** Requests of one address. A client registers once, logs in a few times a day, and refreshes when it has to. */
@@ -70,7 +84,18 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
   const consents = createConsents({ state, now });
   const browsers = createBrowsers({ state, now });
   const errors = createLastErrors({ state, now });
-  const accounts = deps.accounts ?? NO_ACCOUNTS;
+  const keyring = keyringInForce(deps);
+  const publicUrl = (): string => deps.config().publicUrl;
+  const upstreams = createUpstreamAuthorization({ state, keyring, now, publicUrl, secrets: deps.secrets });
+  const credentials = createUserCredentials({
+    versions: createUserVersions({ state, keyring, now }),
+    authorization: upstreams,
+    now,
+    publicUrl,
+    refreshFailed: deps.refreshFailed,
+  });
+  const consent = createUpstreamConsent({ authorization: upstreams, credentials, now, publicUrl });
+  const accounts = createAccounts({ state, now, consent, credentials });
   const recheck = createRecheck({
     state,
     clock,
@@ -82,10 +107,14 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
     grants,
     recheck,
     now,
-    lost: ({ session, connection, subject, issuer }, reason) =>
-      event('session.lost', { session, connection, subject, issuer, reason }),
+    async lost({ session, connection, subject, issuer }, reason) {
+      await event('session.lost', { session, connection, subject, issuer, reason });
+      const target = deps.config().connections[connection];
+      if (target !== undefined) await accounts.forget(target, { issuer, subject }, reason);
+    },
   });
-  const interactions = createInteractions({ flow, grants, consents, browsers, now, event });
+  const authorize = createAuthorize({ grants, now, event });
+  const interactions = createInteractions({ flow, authorize, consents, browsers, accounts, event });
   const connect = createConnect({ flow, grants, consents, browsers, errors, accounts, now, event });
   const routes = createLoginRoutes({
     login: deps.login,
@@ -101,6 +130,7 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
     addressOf: deps.addressOf,
     refused,
     event,
+    more: (visit) => serveUpstreams(accounts, visit),
   });
 
   async function serverOf(login: Login, connection: string): Promise<Provider> {
@@ -120,8 +150,14 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
         ended: (session, reason) => event('session.revoked', { session, connection, reason }),
       },
       mayGoOn: (session) => mayGoOn(session),
-      openAgent: (clientId, address) => openAgent(login, connection, clientId, address),
+      async openAgent(clientId, address) {
+        const target = config.connections[connection];
+        if (target === undefined) throw new library.errors.InvalidClient('its connection is gone');
+        return authorize.agent({ login, connection: target, clientId }, { address });
+      },
+      idJag: idJagProviders(login).length > 0,
     });
+    createIdJags({ library, state, authorize, now }).accept(provider, login, connection);
     watchTokens(provider, { state, keyring, connection, event, refused });
     return provider;
   }
@@ -131,38 +167,8 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
     return (await grants.find(session)) !== undefined;
   }
 
-  /** One token, one session: an agent asks for one for each of its runs. */
-  async function openAgent(login: Login, connection: string, clientId: string, address: string): Promise<GrantRecord> {
-    const { config, settings } = login;
-    const { errors: oauth } = await import('oidc-provider');
-    const client = settings.clients[clientId];
-    const target = config.connections[connection];
-    if (client?.agent === undefined || target === undefined) throw new oauth.InvalidClient('it is no agent');
-    const { groups, owner } = client.agent;
-    if (!groups.some((group) => target.groups.includes(group))) {
-      throw new oauth.AccessDenied('none of its groups may open a session on this connection');
-    }
-    const opened = now();
-    const record: GrantRecord = {
-      session: uuidv7(),
-      connection,
-      client: { id: clientId, ...(client.name === undefined ? {} : { name: client.name }) },
-      kind: 'agent',
-      issuer: issuerOf(config, connection),
-      subject: clientId,
-      groups,
-      owner,
-      opened,
-      expires: opened + config.sessions.longest,
-      resources: clientPaths(target).map((path) => resourceUrl(config, connection, path)),
-    };
-    await grants.open(record);
-    const { session, issuer, subject } = record;
-    await event('login', { session, connection, issuer, subject, groups, client: clientId, address });
-    return record;
-  }
-
   return {
+    credentials,
     async open(config) {
       if (config.login === undefined) return undefined;
       return openLogin(config, config.login, {
@@ -205,7 +211,12 @@ function rulesOf(login: Login | undefined) {
   };
 }
 
-const NO_ACCOUNTS: Accounts = {
-  stateOf: async () => ({ state: 'not_needed' }),
-  begin: async (login) => `${login.config.publicUrl}/connect`,
-};
+/** What is sealed for as long as a person's account is connected outlives configurations: whichever is in force opens it. */
+function keyringInForce(deps: Pick<AuthorizationServerDeps, 'login' | 'ownSecret'>): Sealing {
+  const own = createKeyring([deps.ownSecret]);
+  const current = (): Keyring => deps.login()?.keyring ?? own;
+  return {
+    seal: (...given) => current().seal(...given),
+    open: (...given) => current().open(...given),
+  };
+}

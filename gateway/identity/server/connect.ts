@@ -3,11 +3,14 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
+import type { UserCredentialState } from '../../proxy/credential-user.ts';
 import { LoginRefused } from '../broker/identity-provider.ts';
+import { loggedWords } from '../broker/refusal.ts';
 import { connectPage } from '../pages/connect.ts';
 import type { PageConnection } from '../pages/connect-connection.ts';
 import { messagePage, onwardPage } from '../pages/message.ts';
 import { chooseProviderPage, signInPage } from '../pages/sign-in.ts';
+import type { Accounts } from './accounts.ts';
 import type { Browsers, KnownPerson } from './browser.ts';
 import type { Consents, RememberedConsent } from './consents.ts';
 import type { LoginFlow, Ticket } from './flow.ts';
@@ -23,15 +26,6 @@ export interface ConnectVisit {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly address: string;
-}
-
-/** A person's own account at an upstream: per connection, for the page. */
-export type AccountState = PageConnection['account'];
-
-export interface Accounts {
-  stateOf(login: Login, connection: ConnectionConfig, person: KnownPerson): Promise<AccountState>;
-  /** Where the browser goes to connect the account; it comes back to `then`. */
-  begin(login: Login, connection: ConnectionConfig, person: KnownPerson, then: string): Promise<string>;
 }
 
 export interface ConnectDeps {
@@ -102,7 +96,7 @@ export function createConnect(deps: ConnectDeps): Connect {
       const problem = 'Nobody of this domain logs in here. Write your work e-mail address.';
       return askWho(visit, { ...(email === undefined ? {} : { email }), problem });
     }
-    const purpose = { kind: 'browser' as const, binding: bindingOf(visit), then: placeOf(query.get('then')) };
+    const purpose = { kind: 'browser' as const, binding: bindingOf(visit), place: placeOf(query.get('then')) };
     const href = await flow.begin(login, purpose, provider.name, email);
     sendPage(response, onwardPage({ href, title: provider.title }));
   }
@@ -164,7 +158,7 @@ export function createConnect(deps: ConnectDeps): Connect {
           until,
         })),
       ...(lastError === undefined ? {} : { lastError }),
-      account: await accounts.stateOf(login, connection, person),
+      account: accountOf(await accounts.stateOf(connection, person)),
     };
   }
 
@@ -188,7 +182,7 @@ export function createConnect(deps: ConnectDeps): Connect {
     const connection = login.config.connections[form.get('connection') ?? ''];
     if (form.get('account') !== 'connect' || connection === undefined)
       return redirect(response, `${publicUrl}/connect`);
-    const href = await accounts.begin(login, connection, person, '/connect?done=connected');
+    const href = await accounts.begin(login, connection, person, `${publicUrl}/connect/account/${connection.name}`);
     sendPage(response, onwardPage({ href, title: connection.title ?? connection.name }));
   }
 
@@ -232,7 +226,11 @@ export function createConnect(deps: ConnectDeps): Connect {
     }
     const { outcome, purpose } = content;
     if (outcome.kind === 'refused') {
-      await deps.event('login.refused', { reason: outcome.code, detail: outcome.words, address: visit.address });
+      await deps.event('login.refused', {
+        reason: outcome.code,
+        detail: outcome.logged ?? outcome.words,
+        address: visit.address,
+      });
       const page = { status: 403, title: 'You are not logged in', words: outcome.words, action: again(publicUrl) };
       return sendPage(response, messagePage(page));
     }
@@ -247,13 +245,27 @@ export function createConnect(deps: ConnectDeps): Connect {
       ...(name === undefined ? {} : { name }),
     });
     await deps.event('login', { provider, issuer, subject, groups, address: visit.address });
-    redirect(response, `${publicUrl}${placeOf(purpose.then)}`);
+    redirect(response, `${publicUrl}${placeOf(purpose.place)}`);
+  }
+
+  /** Back from an upstream's consent, in the browser of the person who went there. */
+  async function connected(visit: ConnectVisit, name: string): Promise<void> {
+    const { login, request, response, query, address } = visit;
+    const connection = login.config.connections[name];
+    const person = await browsers.whoIs(login, request);
+    if (person === undefined || connection === undefined) return askWho(visit);
+    await accounts.finish(login, connection, person, query.get('answer') ?? '');
+    const { issuer, subject } = person;
+    await deps.event('account.connected', { connection: name, issuer, subject, address });
+    redirect(response, `${login.config.publicUrl}/connect?done=connected`);
   }
 
   async function route(visit: ConnectVisit): Promise<void> {
     const { login, request, response, path } = visit;
     if (request.method === 'POST') return post(visit);
     if (path === '/connect/finish') return finish(visit);
+    const [, account] = /^\/connect\/account\/([a-z][a-z0-9-]*)$/.exec(path) ?? [];
+    if (account !== undefined) return connected(visit, account);
     if (path === '/connect' || /^\/connect\/[a-z][a-z0-9-]*$/.test(path)) {
       const person = await browsers.whoIs(login, request);
       return person === undefined ? askWho(visit) : show(visit, person);
@@ -268,7 +280,8 @@ export function createConnect(deps: ConnectDeps): Connect {
       } catch (error) {
         if (!(error instanceof LoginRefused)) throw error;
         const { publicUrl } = visit.login.config;
-        await deps.event('login.refused', { reason: error.code, address: visit.address });
+        const detail = loggedWords(error);
+        await deps.event('login.refused', { reason: error.code, detail, address: visit.address });
         const status = error.code === 'provider_unavailable' ? 503 : 400;
         const page = { status, title: 'This login can not go on', words: error.message, action: again(publicUrl) };
         sendPage(visit.response, messagePage(page));
@@ -278,6 +291,19 @@ export function createConnect(deps: ConnectDeps): Connect {
       redirect(response, `${login.config.publicUrl}/connect/finish?ticket=${ticket}`);
     },
   };
+}
+
+function accountOf(state: UserCredentialState | undefined): PageConnection['account'] {
+  switch (state?.kind) {
+    case undefined:
+      return { state: 'not_needed' };
+    case 'none':
+      return { state: 'needed' };
+    case 'connected':
+      return { state: 'connected', since: state.since };
+    case 'failed':
+      return { state: 'failed', words: state.words };
+  }
 }
 
 function again(publicUrl: string): { label: string; href: string } {

@@ -6,7 +6,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Store } from '../../store/store.ts';
 import { type BrokeredIdentity, type LoginAnswer, LoginRefused } from '../broker/identity-provider.ts';
-import { domainOf, type Login } from './login.ts';
+import { loggedWords } from '../broker/refusal.ts';
+import { checkDomain, type Login } from './login.ts';
 import { createOneTime } from './one-time.ts';
 
 /** What a login is for. */
@@ -14,11 +15,12 @@ export type LoginPurpose =
   /** An OAuth client's authorization request; `remembered` is the person whose consent let the page be skipped. */
   | { readonly kind: 'client'; readonly connection: string; readonly uid: string; readonly remembered?: string }
   /** The pages of this gateway, for the browser with this cookie. */
-  | { readonly kind: 'browser'; readonly binding: string; readonly then: string };
+  | { readonly kind: 'browser'; readonly binding: string; readonly place: string };
 
 export type LoginOutcome =
   | { readonly kind: 'identity'; readonly provider: string; readonly identity: BrokeredIdentity }
-  | { readonly kind: 'refused'; readonly code: string; readonly words: string };
+  /** `words` for the person, `logged` for the operator: neither holds a secret. */
+  | { readonly kind: 'refused'; readonly code: string; readonly words: string; readonly logged?: string };
 
 export interface Ticket {
   readonly purpose: LoginPurpose;
@@ -42,8 +44,8 @@ export interface LoginFlow {
   callback(login: Login, provider: string, answer: LoginAnswer): Promise<Ticket & { readonly ticket: string }>;
   /** A ticket's content, once. */
   redeem(login: Login, ticket: string): Promise<Ticket | undefined>;
-  /** Puts an outcome aside for the next step of the same browser. */
-  issue(login: Login, content: Ticket): Promise<string>;
+  /** Puts an outcome aside for the next step of the same browser: at once, or after a consent on another site. */
+  issue(login: Login, content: Ticket, until?: 'next' | 'consent'): Promise<string>;
 }
 
 export function createLoginFlow(deps: { readonly state: Store; readonly now: () => number }): LoginFlow {
@@ -53,25 +55,19 @@ export function createLoginFlow(deps: { readonly state: Store; readonly now: () 
     createOneTime<Ticket>({ ...deps, folder: 'tickets', purpose: 'ticket', keyring: login.keyring });
   const callbackOf = (login: Login, provider: string): string => `${login.config.publicUrl}/oauth/callback/${provider}`;
 
-  async function issue(login: Login, content: Ticket): Promise<string> {
+  async function issue(login: Login, content: Ticket, until: 'next' | 'consent' = 'next'): Promise<string> {
     const ticket = secret();
-    await tickets(login).put(ticket, content, TICKET_MS);
+    await tickets(login).put(ticket, content, until === 'next' ? TICKET_MS : LOGIN_MS);
     return ticket;
   }
 
   async function finish(login: Login, answer: LoginAnswer, state: string, pending: Pending): Promise<LoginOutcome> {
     const provider = login.providers.get(pending.provider);
     if (provider === undefined) throw over();
-    const { name, protocol, domains } = provider;
+    const { name, protocol } = provider;
     const { memory } = pending;
     const identity = await protocol.finish(answer, { state, callback: callbackOf(login, name), memory });
-    const domain = domainOf(identity.email);
-    if (domains.length > 0 && (domain === undefined || !domains.includes(domain))) {
-      throw new LoginRefused(
-        'domain_not_allowed',
-        `${identity.email ?? 'Your account'} is of a domain whose people do not log in with ${provider.title} here.`,
-      );
-    }
+    checkDomain(provider, identity);
     return { kind: 'identity', provider: name, identity };
   }
 
@@ -95,7 +91,7 @@ export function createLoginFlow(deps: { readonly state: Store; readonly now: () 
       if (state === undefined || pending === undefined || pending.provider !== providerName) throw over();
       const outcome = await finish(login, answer, state, pending).catch((error: unknown): LoginOutcome => {
         if (!(error instanceof LoginRefused)) throw error;
-        return { kind: 'refused', code: error.code, words: error.message };
+        return { kind: 'refused', code: error.code, words: error.message, logged: loggedWords(error) };
       });
       const content = { purpose: pending.purpose, outcome };
       return { ...content, ticket: await issue(login, content) };

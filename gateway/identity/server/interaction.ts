@@ -5,40 +5,31 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { default as Provider } from 'oidc-provider';
-import { uuidv7 } from 'uuidv7';
-import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
-import type { BrokeredIdentity } from '../broker/identity-provider.ts';
+import type { ConnectionConfig } from '../../config.ts';
 import { LoginRefused } from '../broker/identity-provider.ts';
+import { loggedWords } from '../broker/refusal.ts';
 import type { ClientOrigin } from '../clients/clients.ts';
 import { redirectHostOf } from '../clients/redirects.ts';
 import { consentPage } from '../pages/consent.ts';
 import { messagePage, onwardPage } from '../pages/message.ts';
+import type { Accounts } from './accounts.ts';
+import type { Authorize } from './authorize.ts';
 import type { Browsers, Person } from './browser.ts';
 import type { Consent, Consents } from './consents.ts';
-import type { LoginFlow, LoginOutcome, LoginPurpose } from './flow.ts';
-import { accountIdOf, type GrantRecord, type Grants } from './grants.ts';
+import type { LoginFlow, LoginOutcome, LoginPurpose, Ticket } from './flow.ts';
+import { accountIdOf } from './grants.ts';
 import { issuerOf } from './issuer.ts';
 import { type Login, providerFor } from './login.ts';
 import { isFromHere, readForm, sendPage } from './web.ts';
 
 export interface InteractionDeps {
   readonly flow: LoginFlow;
-  readonly grants: Grants;
+  readonly authorize: Authorize;
   readonly consents: Consents;
   readonly browsers: Browsers;
-  readonly now: () => number;
   /** Records an event of the system strand; resolves when it is durable. */
   event(name: string, details: Record<string, unknown>): Promise<void>;
-  /**
-   * What has to happen on another site before a grant is given: its address, or undefined. `back` makes the
-   * address at which the browser goes on here.
-   */
-  before?(
-    login: Login,
-    connection: ConnectionConfig,
-    person: BrokeredIdentity,
-    back: () => Promise<string>,
-  ): Promise<string | undefined>;
+  readonly accounts: Accounts;
 }
 
 export interface Visit {
@@ -79,11 +70,9 @@ const VERIFIED = {
   dynamic: 'self-registered',
 } as const satisfies Record<ClientOrigin, string>;
 const MOST_FORM = 16 * 1024;
-/** Where nobody can be asked about a person again, a session is short. Milliseconds. */
-const LONGEST_UNCHECKED = 4 * 3_600_000;
 
 export function createInteractions(deps: InteractionDeps): Interactions {
-  const { flow, grants, consents, browsers, now } = deps;
+  const { flow, authorize, consents, browsers, accounts } = deps;
 
   /** Throws `SessionNotFound` of oidc-provider where this browser did not begin this login. */
   async function open(visit: Visit): Promise<Asked> {
@@ -148,60 +137,12 @@ export function createInteractions(deps: InteractionDeps): Interactions {
     return (await consents.isRemembered(person.account, consentOf(asked))) ? person : undefined;
   }
 
-  /** Whether a directory answers for the person, though the provider gave no refresh token. */
-  async function isKnownWithout(login: Login, provider: string, identity: BrokeredIdentity): Promise<boolean> {
-    const { subject, email } = identity;
-    const who = { subject, ...(email === undefined ? {} : { email }) };
-    return (await login.providers.get(provider)?.protocol.recheck?.(who)) !== undefined;
-  }
-
-  async function grant(asked: Asked, provider: string, identity: BrokeredIdentity): Promise<GrantRecord> {
-    const { login, connection, client } = asked;
-    const opened = now();
-    const session = uuidv7();
-    const { issuer, subject, email, name, groups, refreshToken } = identity;
-    const canBeAsked = refreshToken !== undefined || (await isKnownWithout(login, provider, identity));
-    const { longest } = login.config.sessions;
-    const record: GrantRecord = {
-      session,
-      connection: connection.name,
-      client,
-      provider,
-      kind: 'human',
-      issuer,
-      subject,
-      ...(email === undefined ? {} : { email }),
-      ...(name === undefined ? {} : { name }),
-      groups,
-      opened,
-      expires: opened + (canBeAsked ? longest : Math.min(longest, LONGEST_UNCHECKED)),
-      resources: clientPaths(connection).map((path) => resourceUrl(login.config, connection.name, path)),
-      ...(refreshToken === undefined
-        ? {}
-        : { recheck: login.keyring.seal('idp-refresh-token', refreshToken, session) }),
-    };
-    await grants.open(record);
-    await deps.event('login', {
-      session,
-      connection: connection.name,
-      provider,
-      issuer,
-      subject,
-      ...(email === undefined ? {} : { email }),
-      groups,
-      client: client.id,
-      redirect: redirectHostOf(asked.redirectUri),
-      address: asked.address,
-    });
-    return record;
-  }
-
   /** The person reads why; what the client is told goes out with their click on the way back to it. */
   async function explain(asked: Asked, outcome: Refused): Promise<void> {
     const { connection, client, address, login, uid, response } = asked;
     const { code, words } = outcome;
     const facts = { connection: connection.name, client: client.id, address };
-    await deps.event('login.refused', { ...facts, reason: code, detail: words });
+    await deps.event('login.refused', { ...facts, reason: code, detail: outcome.logged ?? words });
     const ticket = await flow.issue(login, { purpose: { kind: 'client', connection: connection.name, uid }, outcome });
     const href = `${addressOf(asked)}/finish?ticket=${ticket}&told=1`;
     const action = { label: `Back to ${client.name}`, href };
@@ -224,7 +165,8 @@ export function createInteractions(deps: InteractionDeps): Interactions {
       const words = `None of your groups may open a session on ${connection.title ?? connection.name}. Ask its owner for access.`;
       return explain(asked, { kind: 'refused', code: 'not_in_group', words });
     }
-    const record = await grant(asked, provider, identity);
+    const entrance = { redirect: redirectHostOf(asked.redirectUri), address: asked.address };
+    const record = await authorize.person(asked, provider, identity, entrance);
     await consents.remember(accountIdOf(record), consentOf(asked));
     const { issuer, subject, email, name, groups } = identity;
     const known = await browsers.whoIs(login, request);
@@ -243,6 +185,20 @@ export function createInteractions(deps: InteractionDeps): Interactions {
       consent: { grantId: record.session },
     };
     await asked.server.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
+  }
+
+  /** Each person is sent once through the consent of an upstream that is called with their own account. */
+  async function needsAccount({ connection }: Asked, { identity }: LoginOutcome & { kind: 'identity' }) {
+    if (!identity.groups.some((group) => connection.groups.includes(group))) return false;
+    const state = await accounts.stateOf(connection, identity);
+    return state !== undefined && state.kind !== 'connected';
+  }
+
+  async function toUpstream(asked: Asked, content: Ticket & { outcome: { kind: 'identity' } }): Promise<void> {
+    const { login, connection, response } = asked;
+    const back = `${addressOf(asked)}/finish?ticket=${await flow.issue(login, content, 'consent')}`;
+    const href = await accounts.begin(login, connection, content.outcome.identity, back);
+    sendPage(response, onwardPage({ href, title: connection.title ?? connection.name }));
   }
 
   async function withTicket(asked: Asked, ticket: string): Promise<void> {
@@ -265,11 +221,9 @@ export function createInteractions(deps: InteractionDeps): Interactions {
       const { email } = outcome.identity;
       return ask(asked, { ticket: again, ...(email === undefined ? {} : { email }) });
     }
-    const back = async (): Promise<string> =>
-      `${addressOf(asked)}/finish?ticket=${await flow.issue(login, { purpose: rest, outcome })}`;
-    const first = await deps.before?.(login, connection, outcome.identity, back);
-    if (first !== undefined)
-      return sendPage(asked.response, onwardPage({ href: first, title: connection.title ?? connection.name }));
+    const answer = asked.query.get('answer');
+    if (answer !== null) await accounts.finish(login, connection, outcome.identity, answer);
+    else if (await needsAccount(asked, outcome)) return toUpstream(asked, { purpose: rest, outcome });
     return complete(asked, outcome);
   }
 
@@ -300,6 +254,7 @@ export function createInteractions(deps: InteractionDeps): Interactions {
       await deps.event('login.refused', {
         connection: visit.connection.name,
         reason: words.code,
+        ...(error instanceof LoginRefused ? { detail: loggedWords(error) } : {}),
         address: visit.address,
       });
       sendPage(visit.response, messagePage(words));

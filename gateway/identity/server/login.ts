@@ -2,7 +2,7 @@
 import type { default as Provider } from 'oidc-provider';
 import type { Config } from '../../config.ts';
 import type { LoginConfig } from '../../config-login.ts';
-import type { IdentityProvider } from '../broker/identity-provider.ts';
+import { type IdentityProvider, LoginRefused } from '../broker/identity-provider.ts';
 import type { Clients } from '../clients/clients.ts';
 import type { Keyring } from '../keyring.ts';
 
@@ -22,6 +22,17 @@ export interface Login {
   readonly clients: Clients;
   /** The authorization server of a connection; made at its first use. */
   serverOf(connection: string): Promise<Provider>;
+}
+
+/** Throws `LoginRefused` where a person of this domain does not log in with this provider. */
+export function checkDomain({ domains, title }: NamedProvider, { email }: { readonly email?: string }): void {
+  const domain = domainOf(email);
+  if (domains.length === 0 || (domain !== undefined && domains.includes(domain))) return;
+  const whose = email ?? 'Your account';
+  throw new LoginRefused(
+    'domain_not_allowed',
+    `${whose} is of a domain whose people do not log in with ${title} here.`,
+  );
 }
 
 /** The provider of an e-mail address's domain; the only one where there is one. */

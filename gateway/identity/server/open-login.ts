@@ -6,6 +6,8 @@ import { createGoogleApi } from '../../google-api.ts';
 import { createGoogleSecrets } from '../../google-secret.ts';
 import { readReferenced, readSecret } from '../../secret-ref.ts';
 import type { Store } from '../../store/store.ts';
+import { createEntraProvider } from '../broker/entra.ts';
+import { createGoogleProvider } from '../broker/google.ts';
 import type { IdentityProvider } from '../broker/identity-provider.ts';
 import { createOidcProvider } from '../broker/oidc.ts';
 import { createSamlProvider } from '../broker/saml.ts';
@@ -85,6 +87,13 @@ async function openProviders(
     if (saml !== undefined) {
       const certificates = await Promise.all(saml.certificates.map((ref) => readReferenced(ref, { secrets })));
       protocol = createSamlProvider({ name, config: saml, publicUrl, certificates, state, now });
+    }
+    if (google !== undefined) {
+      const clientSecret = secretOf(google.clientSecret);
+      protocol = createGoogleProvider({ name, config: google, clientSecret, google: config.google, now });
+    }
+    if (entra !== undefined) {
+      protocol = createEntraProvider({ name, config: entra, clientSecret: secretOf(entra.clientSecret), now });
     }
     if (protocol === undefined) throw new Error(`login.providers.${name} is of a kind that is not known here.`);
     opened.set(name, { name, title, domains, protocol });

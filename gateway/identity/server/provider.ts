@@ -4,11 +4,13 @@
  */
 import type { AdapterPayload, Configuration, KoaContextWithOIDC, default as Provider } from 'oidc-provider';
 import { type Config, clientPaths, resourceUrl } from '../../config.ts';
+import type { ProviderClient } from '../clients/client.ts';
 import type { Clients } from '../clients/clients.ts';
 import type { Keyring } from '../keyring.ts';
 import { messagePage } from '../pages/message.ts';
 import { type AdapterDeps, createAdapters, SCOPES } from './adapter.ts';
 import { accountIdOf, type GrantRecord, type Grants } from './grants.ts';
+import { ID_JAG_GRANT, ID_JAG_PROFILE } from './id-jag.ts';
 import { issuerOf } from './issuer.ts';
 
 export interface ProviderDeps {
@@ -23,6 +25,14 @@ export interface ProviderDeps {
   mayGoOn(session: string): Promise<boolean>;
   /** Opens the session of an agent that is registered here, for one token. */
   openAgent(clientId: string, address: string): Promise<GrantRecord>;
+  /** Whether assertions of an identity provider are taken (id-jag.ts). */
+  readonly idJag: boolean;
+}
+
+/** An assertion is worth what its bearer can show besides it: clients that prove who they are may show one. */
+function withGrants(metadata: ProviderClient, idJag: boolean): object {
+  if (!idJag || metadata.token_endpoint_auth_method === 'none') return metadata;
+  return { ...metadata, grant_types: [...metadata.grant_types, ID_JAG_GRANT] };
 }
 
 /** Where oidc-provider notes, in the request it serves, which refresh token came a second time. */
@@ -45,7 +55,10 @@ export function createProvider(deps: ProviderDeps): Provider {
     adapter: createAdapters({
       ...adapters,
       errors: library.errors,
-      findClient: async (id) => (await clients.find(id))?.metadata as AdapterPayload | undefined,
+      async findClient(id) {
+        const metadata = (await clients.find(id))?.metadata;
+        return metadata && (withGrants(metadata, deps.idJag) as AdapterPayload);
+      },
       reasonToEnd: () => reasonToEnd(current()),
       usedAgain(hash) {
         const ctx = current();
@@ -115,6 +128,7 @@ function configuration(deps: ProviderDeps): Configuration {
     },
     discovery: {
       response_modes_supported: ['query'],
+      ...(deps.idJag ? { authorization_grant_profiles_supported: [ID_JAG_PROFILE] } : {}),
       ...((config.login?.clientMetadataHosts ?? []).length > 0 ? { client_id_metadata_document_supported: true } : {}),
       ...(config.login?.registration === 'on' ? { registration_endpoint: `${issuer}/oauth/register` } : {}),
     },

@@ -8,6 +8,7 @@ import type { default as Provider } from 'oidc-provider';
 import type { ConnectionConfig } from '../../config.ts';
 import type { LoginAnswer } from '../broker/identity-provider.ts';
 import { LoginRefused } from '../broker/identity-provider.ts';
+import { samlMetadata } from '../broker/saml.ts';
 import type { Rate } from '../clients/rate.ts';
 import { readRegistration, registrationAnswer, sealClientId } from '../clients/registration.ts';
 import { messagePage } from '../pages/message.ts';
@@ -125,6 +126,8 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
       await connect.serve(visit);
       return true;
     }
+    const [, saml] = /^\/oauth\/saml\/([a-z][a-z0-9-]*)$/.exec(path) ?? [];
+    if (saml !== undefined) return samlMetadataOf(visit, saml);
     const [, provider] = /^\/oauth\/callback\/([a-z][a-z0-9-]*)$/.exec(path) ?? [];
     if (provider !== undefined) {
       await arrive(visit, provider);
@@ -136,6 +139,11 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
   /** The browser is back from the identity provider. It goes on where its own login waits, which alone can use the ticket. */
   async function arrive(visit: GatewayVisit, provider: string): Promise<void> {
     const { login, request, response, address } = visit;
+    // An answer may take a while to be read (SAML), whoever sends it.
+    if (!rates.authorize.take(address)) {
+      deps.refused({ address, reason: 'too_many_logins' });
+      return tooMany(response);
+    }
     try {
       const form = request.method === 'POST' ? await readForm(request, MOST_ANSWER) : undefined;
       if (request.method !== 'GET' && form === undefined)
@@ -180,6 +188,16 @@ async function handOver(server: Provider, { request, response, prefix, path, add
   request.headers['x-forwarded-for'] = address;
   Object.assign(request, { url: inner, originalUrl: prefix + inner, baseUrl: prefix });
   await server.callback()(request, response);
+}
+
+/** What an administrator uploads to a SAML identity provider. */
+function samlMetadataOf({ login, request, response }: GatewayVisit, name: string): boolean {
+  const config = login.settings.providers[name]?.saml;
+  if (config === undefined || request.method !== 'GET') return false;
+  const xml = Buffer.from(samlMetadata({ name, config, publicUrl: login.config.publicUrl }));
+  response.writeHead(200, { 'content-type': 'application/samlmetadata+xml', 'content-length': String(xml.length) });
+  response.end(xml);
+  return true;
 }
 
 function isQueryMode(query: URLSearchParams): boolean {

@@ -1,0 +1,144 @@
+/** A principal that is revoked stays out until that is lifted: the real command beside two running gateways. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { openStore } from '../gateway/store/open.ts';
+import { startGatewayInFrontOf } from './gateway-under-test.ts';
+import { call, toolCall } from './raw-client.ts';
+import { jsonAnswer, startRawUpstream } from './raw-socket.ts';
+import { framesOf } from './recorded.ts';
+
+const run = promisify(execFile);
+const STREAM = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: open\n\n';
+const PROMISED_MS = 5000;
+const seconds = (): number => Math.floor(Date.now() / 1000);
+
+async function revoke(configFile: string, ...args: string[]) {
+  const { stdout } = await run(process.execPath, [
+    'gateway/cli/bin.js',
+    'revoke',
+    ...args,
+    '--config',
+    configFile,
+    '--json',
+  ]);
+  return JSON.parse(stdout);
+}
+
+test('blocked on both replicas: streams, sessions, new tokens; others go on; lifted, a new token gets in', async () => {
+  await using stack = new AsyncDisposableStack();
+  const upstream = stack.adopt(
+    await startRawUpstream((request, socket) => socket.write(request.startsWith('GET') ? STREAM : jsonAnswer(1))),
+    (one) => one.close(),
+  );
+  const first = stack.adopt(await startGatewayInFrontOf(upstream.url), (one) => one.close());
+  const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'verbatim-replica-')), (path) =>
+    rm(path, { recursive: true, force: true }),
+  );
+  const second = stack.adopt(
+    await startGatewayInFrontOf(upstream.url, {
+      folder,
+      issuer: first.issuer,
+      config: { stores: { recordings: first.storeUrl }, publicUrl: `http://127.0.0.1:${first.port}` },
+    }),
+    (one) => one.close(),
+  );
+  const headers = { host: `127.0.0.1:${first.port}` };
+  const urls = [first, second].map(({ gateway }) => `${gateway.url}/fixture/mcp`);
+  const tokenOf = (sub: string, issued = seconds() - 60) =>
+    first.tokenFor({ sub, email: `${sub}@example.com`, jti: `run of ${sub}`, iat: issued });
+  const token = await tokenOf('stolen');
+  const other = await tokenOf('other');
+  const ask = async (url: string, by: string) => {
+    const answer = await call(url, { token: by, body: toolCall(1), headers }).answer;
+    const { id, error } = JSON.parse((await answer.whole()).toString());
+    return { status: answer.status, id, code: error?.data.code, fate: error?.data.fate, message: error?.message };
+  };
+  const becomes = async (code: string | undefined, by: string) => {
+    const deadline = performance.now() + PROMISED_MS;
+    for (const url of urls) {
+      while ((await ask(url, by)).code !== code) {
+        assert.ok(performance.now() < deadline, `not ${code} within ${PROMISED_MS} ms`);
+        await new Promise((done) => setTimeout(done, 50));
+      }
+    }
+  };
+  const streams = await Promise.all(
+    urls.map(async (url) => {
+      const stream = await call(url, { method: 'GET', token, headers }).answer;
+      await stream.until((body) => body.includes(': open'));
+      return stream;
+    }),
+  );
+  const [start] = await framesOf(first);
+  const session = start?.session ?? '';
+
+  const began = performance.now();
+  const { id } = await revoke(
+    first.configFile,
+    '--principal',
+    'stolen',
+    '--issuer',
+    'test',
+    '--reason',
+    'token leaked',
+  );
+  for (const stream of streams) await stream.whole().catch(() => {});
+  assert.ok(performance.now() - began < PROMISED_MS + 1000, 'streams end in time');
+  const fresh = await tokenOf('stolen', seconds() + 1);
+  await becomes('principal_blocked', fresh);
+  const before = upstream.requests().length;
+  for (const url of urls) {
+    const refused = await ask(url, fresh);
+    assert.deepEqual([refused.status, refused.id, refused.fate], [200, 1, 'not_forwarded']);
+    assert.ok(refused.message.includes(id) && !refused.message.includes('leaked'), 'by its id, not by its reason');
+    const stream = await call(url, { method: 'GET', token: fresh, headers }).answer;
+    assert.equal(stream.status, 403);
+    assert.equal((await ask(url, other)).code, undefined);
+  }
+  assert.equal(upstream.requests().length, before + 2, 'only the other one reached the server');
+
+  const ends = async () => {
+    await second.gateway.seal();
+    return (await framesOf(first)).filter((frame) => frame.session === session && frame.type === 'strand.end');
+  };
+  while ((await ends()).length < 2) await new Promise((done) => setTimeout(done, 50));
+  assert.deepEqual(new Set((await ends()).map((frame) => 'reason' in frame && frame.reason)), new Set(['revoked']));
+
+  const listed = await revoke(first.configFile, '--list');
+  assert.deepEqual(
+    listed.map(({ id: one, principal, issuer, reason }: Record<string, unknown>) => [one, principal, issuer, reason]),
+    [[id, 'stolen', first.issuer.url, 'token leaked']],
+  );
+  await revoke(first.configFile, '--lift', '--principal', 'stolen', '--reason', 'rotated');
+  await becomes('session_ended', token);
+  const renewed = await tokenOf('stolen', seconds() + 2);
+  await becomes(undefined, renewed);
+
+  const events = (await framesOf(first, 'system')).flatMap((frame) =>
+    frame.type === 'event' && /^(block|refused)/.test(frame.event.name) ? [frame.event] : [],
+  );
+  for (const name of ['block.on', 'block.off']) {
+    assert.deepEqual(
+      events.filter((one) => one.name === name).map((one) => one.id),
+      [id, id],
+      `${name} on each replica`,
+    );
+  }
+  assert.ok(
+    events.some(
+      ({ name, reason, detail }) => name === 'refused' && reason === 'principal_blocked' && detail === `Block ${id}.`,
+    ),
+  );
+  const audit = openStore(`${first.storeUrl}-audit`);
+  const kinds: string[] = [];
+  for await (const name of audit.list('audit/')) {
+    const { kind, reason } = JSON.parse(Buffer.from((await audit.get(name)) ?? []).toString());
+    if (String(kind).startsWith('principal.')) kinds.push(`${kind} ${reason}`);
+  }
+  assert.deepEqual(kinds.sort(), ['principal.blocked token leaked', 'principal.unblocked rotated']);
+});
