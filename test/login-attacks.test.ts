@@ -155,7 +155,7 @@ refuseAll('codes', world, [
   exchange('a client of nobody', 'invalid_client', async (by) =>
     answered(await redeem(await logIn(world), { client_id: 'nobody' }, by)), 401,
   ),
-  exchange('a person’s client as an agent', 'unauthorized_client', async (by) =>
+  exchange('a person’s client as an agent', 'invalid_request', async (by) =>
     answered(await post(by, '/fixture/oauth/token', { grant_type: 'client_credentials', client_id: 'alpha' })),
   ),
 ]);
