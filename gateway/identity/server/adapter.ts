@@ -4,11 +4,13 @@
  * | Model | Kept as |
  * |---|---|
  * | Grant | the session's record (grants.ts); its end is the session's |
- * | AuthorizationCode, RefreshToken | `oauth/<model>/<sha256 of the code>.json`, used up by a second object |
- * | Interaction | versions `oauth/interactions/<sha256>/<n>.json`; an empty last one ends it |
+ * | AuthorizationCode, RefreshToken | `codes/<sha256 of the code>.json`, used up by a second object |
+ * | Interaction | versions `interactions/<sha256>/<n>.json`; an empty last one ends it |
  * | ReplayDetection | one object an assertion |
  * | Session, AccessToken, ClientCredentials | never: each authorization asks who it is, and tokens are JWTs |
  * | Client | found by clients/ |
+ *
+ * All below `oauth/<connection>/`: what one issuer made is not there for another, so it can neither be used nor used up.
  */
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import type { Store } from '../../store/store.ts';
@@ -19,6 +21,8 @@ type Errors = typeof import('oidc-provider').errors;
 
 export interface AdapterDeps {
   readonly state: Store;
+  /** Whose authorization server it is. */
+  readonly connection: string;
   readonly grants: Grants;
   readonly now: () => number;
   readonly errors: Errors;
@@ -80,7 +84,7 @@ export function grantPayload(record: GrantRecord): AdapterPayload {
   };
 }
 
-function grantAdapter({ grants, reasonToEnd, ended }: AdapterDeps): Adapter {
+function grantAdapter({ connection, grants, reasonToEnd, ended }: AdapterDeps): Adapter {
   return {
     ...nothing(),
     async upsert() {
@@ -88,7 +92,7 @@ function grantAdapter({ grants, reasonToEnd, ended }: AdapterDeps): Adapter {
     },
     async find(id) {
       const record = await grants.find(id);
-      return record === undefined ? undefined : grantPayload(record);
+      return record?.connection === connection ? grantPayload(record) : undefined;
     },
     async destroy(id) {
       const reason = reasonToEnd();
@@ -99,8 +103,9 @@ function grantAdapter({ grants, reasonToEnd, ended }: AdapterDeps): Adapter {
 }
 
 /** The key of a code or a refresh token is the secret itself: neither a name nor the content holds it. */
-function oneTimeAdapter({ state, now, errors, usedAgain }: AdapterDeps, folder: string, grace: number): Adapter {
-  const nameOf = (id: string): string => `oauth/${folder}/${sha256(id)}`;
+function oneTimeAdapter(deps: AdapterDeps, folder: string, grace: number): Adapter {
+  const { state, connection, now, errors, usedAgain } = deps;
+  const nameOf = (id: string): string => `oauth/${connection}/${folder}/${sha256(id)}`;
   return {
     ...nothing(),
     async upsert(id, { jti: _, ...payload }) {
@@ -131,8 +136,8 @@ function oneTimeAdapter({ state, now, errors, usedAgain }: AdapterDeps, folder: 
 }
 
 /** An interaction is written a few times within a login, perhaps by several replicas: the highest version counts. */
-function interactionAdapter({ state }: AdapterDeps): Adapter {
-  const folderOf = (id: string): string => `oauth/interactions/${sha256(id)}`;
+function interactionAdapter({ state, connection }: AdapterDeps): Adapter {
+  const folderOf = (id: string): string => `oauth/${connection}/interactions/${sha256(id)}`;
 
   async function latest(id: string): Promise<{ next: number; payload: AdapterPayload | undefined }> {
     for (let next = 0, payload: AdapterPayload | undefined; ; next++) {
@@ -162,11 +167,11 @@ function interactionAdapter({ state }: AdapterDeps): Adapter {
   };
 }
 
-function replayAdapter({ state, errors }: AdapterDeps): Adapter {
+function replayAdapter({ state, connection, errors }: AdapterDeps): Adapter {
   return {
     ...nothing(),
     async upsert(id, payload) {
-      const name = `oauth/assertions/${sha256(id)}.json`;
+      const name = `oauth/${connection}/assertions/${sha256(id)}.json`;
       const outcome = await state.create(name, Buffer.from(JSON.stringify({ exp: payload.exp })));
       if (outcome === 'exists') throw new errors.InvalidClient('the assertion was used before');
     },

@@ -20,7 +20,7 @@ export interface ProviderDeps {
   readonly keyring: Keyring;
   readonly clients: Clients;
   readonly grants: Grants;
-  readonly adapters: Omit<AdapterDeps, 'errors' | 'findClient' | 'reasonToEnd' | 'usedAgain'>;
+  readonly adapters: Omit<AdapterDeps, 'connection' | 'errors' | 'findClient' | 'reasonToEnd' | 'usedAgain'>;
   /** Whether a grant's person may still be here, asked at each refresh. Throws where that is not known. */
   mayGoOn(session: string): Promise<boolean>;
   /** Opens the session of an agent that is registered here, for one token. */
@@ -54,6 +54,7 @@ export function createProvider(deps: ProviderDeps): Provider {
     ...configuration(deps),
     adapter: createAdapters({
       ...adapters,
+      connection,
       errors: library.errors,
       async findClient(id) {
         const metadata = (await clients.find(id))?.metadata;
@@ -86,6 +87,13 @@ function configuration(deps: ProviderDeps): Configuration {
   const policy = interactionPolicy.base();
   // Consent is asked on the gateway's own page, before the identity provider is; this check would ask once more.
   policy.get('consent')?.checks.remove('native_client_prompt');
+
+  const foreign = () => new errors.InvalidTarget('this is not an address of this connection');
+  function refuseForeign({ oidc }: KoaContextWithOIDC): void {
+    const asked: unknown = oidc.params?.resource;
+    if (Array.isArray(asked)) throw new errors.InvalidTarget('ask for one resource at a time (RFC 8707)');
+    if (asked !== undefined && !resources.includes(String(asked))) throw foreign();
+  }
 
   return {
     clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
@@ -145,10 +153,8 @@ function configuration(deps: ProviderDeps): Configuration {
         // The issuer is one connection's: this is the only thing that a client without `resource` can mean.
         defaultResource: () => resources[0] as string,
         getResourceServerInfo(ctx, resource) {
-          if (Array.isArray(ctx.oidc.params?.resource))
-            throw new errors.InvalidTarget('ask for one resource at a time (RFC 8707)');
-          if (!resources.includes(resource))
-            throw new errors.InvalidTarget('this is not an address of this connection');
+          refuseForeign(ctx);
+          if (!resources.includes(resource)) throw foreign();
           return {
             scope: 'mcp',
             audience: resource,
@@ -182,7 +188,11 @@ function configuration(deps: ProviderDeps): Configuration {
       if (session !== undefined) {
         const record = await grants.find(session);
         if (record === undefined || accountIdOf(record) !== accountId) return undefined;
-        if (ctx.oidc.route === 'token' && !(await deps.mayGoOn(session))) return undefined;
+        if (ctx.oidc.route === 'token') {
+          // Before a refresh token is used up: oidc-provider looks at `resource` only behind that.
+          refuseForeign(ctx);
+          if (!(await deps.mayGoOn(session))) return undefined;
+        }
       }
       return { accountId, claims: () => ({ sub: accountId }) };
     },
