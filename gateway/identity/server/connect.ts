@@ -13,7 +13,7 @@ import { chooseProviderPage, signInPage } from '../pages/sign-in.ts';
 import type { Accounts } from './accounts.ts';
 import type { Browsers, KnownPerson } from './browser.ts';
 import type { Consents, RememberedConsent } from './consents.ts';
-import type { LoginFlow, Ticket } from './flow.ts';
+import type { LoginFlow } from './flow.ts';
 import type { Grants, ListedGrant } from './grants.ts';
 import type { LastErrors } from './last-errors.ts';
 import { type Login, providerFor } from './login.ts';
@@ -42,8 +42,6 @@ export interface ConnectDeps {
 export interface Connect {
   /** Any request below `/connect`. */
   serve(visit: ConnectVisit): Promise<void>;
-  /** Back from the identity provider with a ticket for this browser. */
-  arrive(visit: ConnectVisit, ticket: string, content: Ticket): void;
 }
 
 const BINDING = 'verbatim-login';
@@ -286,9 +284,6 @@ export function createConnect(deps: ConnectDeps): Connect {
         const page = { status, title: 'This login can not go on', words: error.message, action: again(publicUrl) };
         sendPage(visit.response, messagePage(page));
       }
-    },
-    arrive({ login, response }, ticket) {
-      redirect(response, `${login.config.publicUrl}/connect/finish?ticket=${ticket}`);
     },
   };
 }

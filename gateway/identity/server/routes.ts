@@ -11,14 +11,14 @@ import { LoginRefused } from '../broker/identity-provider.ts';
 import { samlMetadata } from '../broker/saml.ts';
 import type { Rate } from '../clients/rate.ts';
 import { readRegistration, registrationAnswer, sealClientId } from '../clients/registration.ts';
-import { messagePage } from '../pages/message.ts';
+import { messagePage, onwardPage } from '../pages/message.ts';
 import { type LoginAddress, loginAddressOf } from './address.ts';
 import type { Connect } from './connect.ts';
 import type { LoginFlow } from './flow.ts';
 import type { Interactions } from './interaction.ts';
 import { issuerOf } from './issuer.ts';
 import type { Login } from './login.ts';
-import { readBytes, readForm, redirect, sendPage } from './web.ts';
+import { readBytes, readForm, sendPage } from './web.ts';
 
 export interface LoginRoutes {
   /** Whether the request is one of these; if so it is answered. Rejects where that failed in a way nobody foresaw. */
@@ -150,10 +150,14 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
         throw new LoginRefused('login_over', 'This is no answer to a login.');
       const url = new URL(`${login.config.publicUrl}${request.url}`);
       const answer: LoginAnswer = { url, ...(form === undefined ? {} : { form }) };
-      const { purpose, ticket, ...content } = await flow.callback(login, provider, answer);
-      if (purpose.kind === 'browser') return connect.arrive(visit, ticket, { purpose, ...content });
-      const issuer = issuerOf(login.config, purpose.connection);
-      redirect(response, `${issuer}/oauth/interaction/${purpose.uid}/finish?ticket=${ticket}`);
+      const { purpose, ticket } = await flow.callback(login, provider, answer);
+      const href =
+        purpose.kind === 'browser'
+          ? `${login.config.publicUrl}/connect/finish?ticket=${ticket}`
+          : `${issuerOf(login.config, purpose.connection)}/oauth/interaction/${purpose.uid}/finish?ticket=${ticket}`;
+      // Not a redirect: the identity provider's page may say where its form may lead to, and browsers apply that to the
+      // whole chain of redirects behind it (`form-action`), to the client's own address too.
+      sendPage(response, onwardPage({ href, title: 'Verbatim' }));
     } catch (error) {
       if (!(error instanceof LoginRefused)) throw error;
       deps.refused({ address, reason: 'login_refused', detail: error.code });
