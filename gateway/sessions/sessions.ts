@@ -11,6 +11,7 @@ import type { SessionStart } from '../recording/frame.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import type { Strand } from '../recording/strand.ts';
 import type { Store } from '../store/store.ts';
+import { createActivity } from './activity.ts';
 import { type Awaited, createAwaited } from './awaited.ts';
 import { createClaims } from './claims.ts';
 import type { Ends, SessionEnd } from './ends.ts';
@@ -91,6 +92,7 @@ interface Opening {
 
 export function createSessions(deps: SessionsDeps): Sessions {
   const { recorder, state, audit, clock, ends } = deps;
+  const activity = createActivity({ state, now: () => clock.millis(), replica: recorder.ledger });
   const claims = createClaims({ state, ends, now: () => clock.millis() });
   /** Ended by another replica or an operator, with a strand on this disk that nobody has come back to. */
   const endedElsewhere = new Map<string, string>();
@@ -157,6 +159,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     await ends.write({ session: id, reason }, false);
     await note('session.closed', id, subject, { connection: strand.connection }, reason);
     await recorder.end(strand, reason);
+    activity.forget(id);
     deps.onEnd?.(strand.connection, id);
   }
 
@@ -168,6 +171,11 @@ export function createSessions(deps: SessionsDeps): Sessions {
     if (session.exchanges.size > 0) return;
     await end(session.id, session.strand, session.principal.subject, reason);
     forget(key);
+  }
+
+  async function endIfOver(key: string, session: Session, terms: SessionTerms): Promise<void> {
+    const reason = await over(session, terms);
+    if (reason !== undefined) await endSession(key, session, reason);
   }
 
   /** From now on no call enters; the sweep records the end once the last of those under way is recorded. */
@@ -183,6 +191,14 @@ export function createSessions(deps: SessionsDeps): Sessions {
     if (now >= session.expires) return 'expired';
     if (session.exchanges.size === 0 && now - session.lastUsed >= terms.idle) return 'idle';
     return undefined;
+  }
+
+  /** As `overdue`; a session that is idle here alone is not: another replica may serve it. */
+  async function over(session: Session, terms: SessionTerms): Promise<string | undefined> {
+    const reason = overdue(session, terms);
+    if (reason !== 'idle') return reason;
+    session.lastUsed = Math.max(session.lastUsed, await activity.elsewhere(session.id));
+    return overdue(session, terms);
   }
 
   function openingsOf({ issuer, subject }: Principal): Set<Opening> {
@@ -238,17 +254,17 @@ export function createSessions(deps: SessionsDeps): Sessions {
       // A renewed token of the same session carries it on: it ends at the latest expiry seen.
       const renewed = Math.min(principal.expires * 1000, session.opened + terms.longest);
       session.expires = Math.max(session.expires, renewed);
-      if (overdue(session, terms) !== undefined) throw new GatewayError('session_ended');
+      if ((await over(session, terms)) !== undefined) throw new GatewayError('session_ended');
       session.lastUsed = clock.millis();
+      activity.note(session.id);
       return session;
     },
     async sweep(terms) {
       const failures: unknown[] = [];
       for (const [key, { opened }] of [...byKey]) {
-        const reason = opened === undefined ? undefined : overdue(opened, terms);
-        if (opened === undefined || reason === undefined) continue;
+        if (opened === undefined) continue;
         // A store that fails one session's end must not keep the streams of the others open.
-        await endSession(key, opened, reason).catch((error: unknown) => failures.push(error));
+        await endIfOver(key, opened, terms).catch((error: unknown) => failures.push(error));
       }
       // Strands that this process found on its disk and whose session nobody came back to.
       for (const strand of [...recorder.strands()]) {
