@@ -13,7 +13,7 @@ export type DocumentFailure =
   | 'unreachable'
   | 'too_slow'
   | 'redirected'
-  | 'status'
+  | 'not_found'
   | 'media_type'
   | 'too_large'
   | 'not_acceptable'
@@ -51,8 +51,6 @@ export interface DocumentNetwork {
   readonly tls?: { readonly ca: string; readonly servername: string };
 }
 
-/** Ends a socket that is not connected yet, which destroying its client doesn't; the caller's signal comes first. */
-const CONNECT_MS = 3000;
 /** Documents of today have less than 1 KiB, key sets less than 4. */
 export const MOST_DOCUMENT_BYTES = 16 * 1024;
 
@@ -97,7 +95,9 @@ async function get(
     maxHeaderSize: 16 * 1024,
     connect: {
       ...tls,
-      timeout: CONNECT_MS,
+      // Ends the socket whatever it is at; a request's own signal is not heeded before it is connected.
+      signal,
+      timeout: 0,
       lookup: (_hostname, options, callback) => handOut(addresses, options, callback),
     },
   });
@@ -108,7 +108,6 @@ async function get(
         method: 'GET',
         path: url.pathname,
         headers: { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'verbatim' },
-        signal,
       }),
     );
     refuseUnfit(answer.statusCode, answer.headers);
@@ -130,7 +129,7 @@ function handOut(addresses: readonly LookupAddress[], options: { all?: boolean |
   else if (first !== undefined) answer(null, first.address, first.family);
 }
 
-/** undici heeds a signal only from the moment when its socket is connected; a resolver never. */
+/** A resolver heeds no signal, and undici says of a socket that was ended by one only that it was ended. */
 function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   return new Promise((done, failed) => {
     const late = () => failed(new DocumentUnavailable('too_slow'));
@@ -149,7 +148,9 @@ type Headers = Readonly<Record<string, string | string[] | undefined>>;
 function refuseUnfit(status: number, headers: Headers): void {
   // The document's address is the client's name: where it is said to be elsewhere, it is another client's.
   if (status >= 300 && status < 400) throw new DocumentUnavailable('redirected');
-  if (status !== 200) throw new DocumentUnavailable('status');
+  if (status === 404 || status === 410) throw new DocumentUnavailable('not_found');
+  // Of nothing else is said what it means for the document: a proxy's challenge, an outage, too many requests.
+  if (status !== 200) throw new DocumentUnavailable('unreachable');
   const type =
     String(headers['content-type'] ?? '')
       .split(';')[0]
@@ -157,7 +158,6 @@ function refuseUnfit(status: number, headers: Headers): void {
       .toLowerCase() ?? '';
   if (!/^application\/([a-z0-9.-]+\+)?json$/.test(type)) throw new DocumentUnavailable('media_type');
   if (!/^(identity)?$/i.test(String(headers['content-encoding'] ?? ''))) throw new DocumentUnavailable('media_type');
-  if (Number(headers['content-length'] ?? 0) > MOST_DOCUMENT_BYTES) throw new DocumentUnavailable('too_large');
 }
 
 async function readAtMost(body: AsyncIterable<Buffer>): Promise<Buffer> {

@@ -52,9 +52,13 @@ const MOST_UNKNOWN_AT_ONCE = 2;
 /** Per host, for addresses that never gave a document: anybody can name endless ones on a listed host. */
 const UNKNOWN = { perMinute: 30, burst: 30, overall: 120 };
 
+/** Failures that are not the document's word. */
+const SAYS_NOTHING: ReadonlySet<DocumentFailure> = new Set(['unresolved', 'unreachable', 'too_slow', 'too_many']);
+
 interface Kept {
   /** Absent: it could not be read. */
   readonly client?: ProviderClient;
+  readonly readAt: number;
   readonly until: number;
 }
 
@@ -71,13 +75,14 @@ export function createMetadataDocuments(deps: MetadataDocumentsDeps): MetadataDo
     const fetched = await get(url);
     const found = readDocument(url, fetched.json, redirectHosts);
     if (found === undefined) throw new DocumentUnavailable('not_acceptable');
-    const until = now() + keptFor(fetched.maxAge);
-    if ('client' in found) return { client: found.client, until };
+    const readAt = now();
+    const until = readAt + keptFor(fetched.maxAge);
+    if ('client' in found) return { client: found.client, readAt, until };
     // Fetched here, with the same guard, so that oidc-provider never fetches what a stranger's document names.
     const keysUrl = documentAddress(found.jwksUri, [url.host]);
     const keys = keysUrl === undefined ? undefined : readPublicKeys((await get(keysUrl)).json);
     if (keys === undefined) throw new DocumentUnavailable('not_acceptable');
-    return { client: found.clientWith(keys), until: Math.min(until, now() + LONGEST_KEPT_KEYS) };
+    return { client: found.clientWith(keys), readAt, until: Math.min(until, readAt + LONGEST_KEPT_KEYS) };
   }
 
   /** Holds a place until nothing of the fetches is left, even where they were given up. */
@@ -108,12 +113,25 @@ export function createMetadataDocuments(deps: MetadataDocumentsDeps): MetadataDo
     } catch (error) {
       const failure = error instanceof DocumentUnavailable ? error.failure : 'unreachable';
       failed(url.host, failure);
-      // Too many at once says nothing about this one.
-      if (failure !== 'too_many') keep(bad, url.href, { until: now() + FAILURE_KEPT });
-      return undefined;
+      return afterFailure(url.href, failure);
     } finally {
       pending.delete(url.href);
     }
+  }
+
+  function afterFailure(id: string, failure: DocumentFailure): ProviderClient | undefined {
+    const last = good.get(id);
+    const end = SAYS_NOTHING.has(failure) && last !== undefined ? last.readAt + LONGEST_KEPT : 0;
+    // That there was no place is not remembered: the next one may have one.
+    if (last !== undefined && now() < end) {
+      // Who is logged in stays so while the client's own site is down, no longer than it could have asked for.
+      if (failure !== 'too_many') keep(good, id, { ...last, until: Math.min(now() + FAILURE_KEPT, end) });
+      return last.client;
+    }
+    if (failure === 'too_many') return undefined;
+    good.delete(id);
+    keep(bad, id, { readAt: now(), until: now() + FAILURE_KEPT });
+    return undefined;
   }
 
   return {
