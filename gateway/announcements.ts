@@ -5,12 +5,13 @@ import { type Clock, isoMicros } from './clock.ts';
 import type { Config } from './config.ts';
 import type { Disk } from './disk.ts';
 import { readIfThere, writeDurably } from './durable-file.ts';
+import { GatewayError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Runtime } from './proxy/runtime.ts';
 import type { SealerEvents } from './recording/sealer.ts';
 import type { SystemStrand } from './recording/system.ts';
-import { blockedError } from './sessions/block.ts';
+import type { Block } from './sessions/block.ts';
 import { frozenError } from './sessions/freeze.ts';
 import type { Store } from './store/store.ts';
 
@@ -87,18 +88,17 @@ export async function pollFreezes({ freezes, system, sessions, log }: Runtime): 
  */
 export async function pollBlocks({ blocks, system, sessions, log }: Runtime): Promise<void> {
   const { on, off, failure } = await blocks.poll();
-  for (const block of on) {
-    const { id, who, actor } = block;
+  for (const { id, who, actor } of on) {
     log.warn({ event: 'block_on', id, who, actor }, 'A principal is blocked.');
-    // One that can't be read may be about somebody else: calls stop, and no session ends for it.
-    if ('all' in who) sessions.abort(blockedError(block));
   }
   for (const { it, how } of off) log.info({ event: 'block_off', id: it.id, how }, 'A block has ended.');
   // At each look: a session that was still being opened when its principal was blocked is there a look later.
   if (blocks.count() > 0) {
-    sessions.end('revoked', (principal) => {
-      const block = blocks.match(principal);
-      return block !== undefined && !('all' in block.who);
+    // A block that can't be read may be about somebody else: calls and streams stop, and no session ends for it.
+    const isNamed = (block: Block | undefined): boolean => block !== undefined && !('all' in block.who);
+    sessions.end('revoked', (principal) => isNamed(blocks.match(principal)));
+    sessions.abort(new GatewayError('principal_blocked'), ({ principal }) => {
+      return blocks.match(principal) !== undefined;
     });
   }
   const recorded = await Promise.allSettled([

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { uuidv7 } from 'uuidv7';
 import { openStore } from '../gateway/store/open.ts';
 import { startGatewayInFrontOf } from './gateway-under-test.ts';
 import { call, toolCall } from './raw-client.ts';
@@ -29,7 +30,9 @@ async function revoke(configFile: string, ...args: string[]) {
   return JSON.parse(stdout);
 }
 
-test('blocked on both replicas: streams, sessions, new tokens; others go on; lifted, a new token gets in', async () => {
+test('blocked on both replicas: streams, sessions, new tokens; others go on; lifted, a new token gets in', {
+  timeout: 60_000,
+}, async () => {
   await using stack = new AsyncDisposableStack();
   const upstream = stack.adopt(
     await startRawUpstream((request, socket) => socket.write(request.startsWith('GET') ? STREAM : jsonAnswer(1))),
@@ -141,4 +144,34 @@ test('blocked on both replicas: streams, sessions, new tokens; others go on; lif
     if (String(kind).startsWith('principal.')) kinds.push(`${kind} ${reason}`);
   }
   assert.deepEqual(kinds.sort(), ['principal.blocked token leaked', 'principal.unblocked rotated']);
+});
+
+test('a block that can not be read keeps everybody out, ends no session, and can be lifted', {
+  timeout: 60_000,
+}, async () => {
+  await using stack = new AsyncDisposableStack();
+  const upstream = stack.adopt(
+    await startRawUpstream((request, socket) => socket.write(request.startsWith('GET') ? STREAM : jsonAnswer(1))),
+    (one) => one.close(),
+  );
+  const gateway = stack.adopt(await startGatewayInFrontOf(upstream.url), (one) => one.close());
+  const { url, token, configFile } = gateway;
+  const code = async () => {
+    const answer = await call(url, { token, body: toolCall(1) }).answer;
+    return JSON.parse((await answer.whole()).toString()).error?.data.code;
+  };
+  const becomes = async (wanted: string | undefined) => {
+    while ((await code()) !== wanted) await new Promise((done) => setTimeout(done, 50));
+  };
+  const stream = await call(url, { method: 'GET', token }).answer;
+  await stream.until((body) => body.includes(': open'));
+  const id = uuidv7();
+  await openStore(`${gateway.storeUrl}-state`).create(`blocks/${id}.json`, Buffer.from('{"who":{"team":"orders"}}'));
+  await becomes('principal_blocked');
+  await stream.whole().catch(() => {});
+  assert.equal((await revoke(configFile, '--list'))[0].all, true);
+  await revoke(configFile, '--lift', id, '--reason', 'written by hand');
+  await becomes(undefined);
+  const starts = (await framesOf(gateway)).filter((frame) => frame.type === 'session.start');
+  assert.equal(starts.length, 1, 'the same session goes on');
 });

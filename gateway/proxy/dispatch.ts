@@ -4,7 +4,6 @@
  */
 import type { Dispatcher } from 'undici';
 import { GatewayError } from '../errors.ts';
-import { blockedError } from '../sessions/block.ts';
 import { frozenError } from '../sessions/freeze.ts';
 import type { UsedCredential } from './credential.ts';
 import type { Call } from './exchange.ts';
@@ -67,13 +66,11 @@ async function attempt(
   }
 }
 
-/** A call may have waited for its record, its credential and its place: a freeze or a block since then holds for it too. */
+/** A call may have waited for its record, its credential and its place: a freeze since then holds for it too. */
 function mayStillGo({ runtime, session, principal, read }: Call): void {
   if (!runtime.stateKnown()) throw new GatewayError('state_unavailable', 'not_forwarded', 'Calls may be frozen.');
   const freeze = runtime.freezes.match({ connection: session.connection, principal, messages: read.messages });
   if (freeze !== undefined) throw frozenError(freeze);
-  const block = runtime.blocks.match(principal);
-  if (block !== undefined) throw blockedError(block);
 }
 
 async function identityOf(call: Call): Promise<[string, string][]> {
