@@ -45,6 +45,8 @@ export interface AttackWorldOptions {
   readonly secrets?: readonly (readonly string[])[];
   /** Both companies log in, each at its own provider. */
   readonly companies?: 'one' | 'two';
+  /** Where it is reached, as clients see it, behind a proxy that ends TLS. Left out: its own address on loopback. */
+  readonly publicUrl?: string;
   /** Merged over the configuration. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly connections?: Readonly<Record<string, Record<string, unknown>>>;
@@ -72,7 +74,11 @@ export async function startAttackWorld(options: AttackWorldOptions = {}): Promis
   );
   const corp = adopt(await startOidcIdp({ clientId: 'corp-gateway' }));
   const other = adopt(await startOidcIdp({ clientId: 'other-gateway' }));
-  for (const [name, groups] of [['ana', ['analysts']], ['bob', ['engineers']], ['eve', ['analysts']]] as const) {
+  for (const [name, groups] of [
+    ['ana', ['analysts']],
+    ['bob', ['engineers']],
+    ['eve', ['analysts']],
+  ] as const) {
     corp.people.set(name, { name, email: `${name}@example.com`, email_verified: true, groups });
   }
   corp.chosen = 'ana';
@@ -84,7 +90,7 @@ export async function startAttackWorld(options: AttackWorldOptions = {}): Promis
     ),
   );
   const port = await freePort();
-  const origin = `http://127.0.0.1:${port}`;
+  const origin = options.publicUrl ?? `http://127.0.0.1:${port}`;
   const same = [freshSecret()];
 
   async function file(name: string, content: string): Promise<string> {
@@ -124,7 +130,8 @@ export async function startAttackWorld(options: AttackWorldOptions = {}): Promis
       login,
       // Each attack comes from an address of its own, by which its record is found.
       trustedProxyHops: 1,
-      ...(first === undefined ? {} : { stores: { recordings: first.storeUrl }, publicUrl: origin }),
+      publicUrl: origin,
+      ...(first === undefined ? {} : { stores: { recordings: first.storeUrl } }),
       ...options.config,
     };
     const disk = stack.adopt(await mkdtemp(join(tmpdir(), 'verbatim-replica-')), (path) =>

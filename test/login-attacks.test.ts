@@ -63,7 +63,10 @@ test('before all: the session that the attacks are about is one that may call', 
 
 refuseAll('tokens that are none of this connection’s', world, [
   token('alg none', () => `${part({ alg: 'none', typ: 'at+jwt' })}.${part(claims)}.`),
-  token('alg none, with a signature', () => `${part({ alg: 'none', typ: 'at+jwt' })}.${ana.access.split('.').slice(1).join('.')}`),
+  token(
+    'alg none, with a signature',
+    () => `${part({ alg: 'none', typ: 'at+jwt' })}.${ana.access.split('.').slice(1).join('.')}`,
+  ),
   token('HS256 with the public key as secret', () => forged({ alg: 'HS256' }, {}, Buffer.from(publicPem))),
   token('another key under the kid of ours', () => forged({}, {}, stranger.privateKey)),
   token('an unknown kid', () => forged({ kid: 'nobody' })),
@@ -117,7 +120,9 @@ refuseAll('codes', world, [
   ),
   exchange('the challenge as verifier', 'invalid_grant', async (by) => {
     const login = await logIn(world);
-    return answered(await redeem(login, { code_verifier: createHash('sha256').update(login.verifier).digest('base64url') }, by));
+    return answered(
+      await redeem(login, { code_verifier: createHash('sha256').update(login.verifier).digest('base64url') }, by),
+    );
   }),
   exchange('another client’s code', 'invalid_grant', async (by) =>
     answered(await redeem(await logIn(world), { client_id: 'beta' }, by)),
@@ -150,10 +155,20 @@ refuseAll('codes', world, [
     return answered(await post(by, '/fixture/oauth/token', form));
   }),
   exchange('a password', 'unsupported_grant_type', async (by) =>
-    answered(await post(by, '/fixture/oauth/token', { grant_type: 'password', username: 'ana', password: 'x', client_id: 'alpha' })),
+    answered(
+      await post(by, '/fixture/oauth/token', {
+        grant_type: 'password',
+        username: 'ana',
+        password: 'x',
+        client_id: 'alpha',
+      }),
+    ),
   ),
-  exchange('a client of nobody', 'invalid_client', async (by) =>
-    answered(await redeem(await logIn(world), { client_id: 'nobody' }, by)), 401,
+  exchange(
+    'a client of nobody',
+    'invalid_client',
+    async (by) => answered(await redeem(await logIn(world), { client_id: 'nobody' }, by)),
+    401,
   ),
   exchange('a person’s client as an agent', 'invalid_request', async (by) =>
     answered(await post(by, '/fixture/oauth/token', { grant_type: 'client_credentials', client_id: 'alpha' })),
@@ -194,7 +209,9 @@ test('a code that comes again ends what was issued from it', async () => {
   assert.deepEqual(await callWith(thief, tokens.access), [200, undefined]);
   assert.deepEqual(answered(await redeem(login, {}, thief)), [400, 'invalid_grant']);
   assert.deepEqual(answered(await refresh(thief, tokens.refresh)), [400, 'invalid_grant']);
-  await world.eventually((event) => event.name === 'session.revoked' && event.session === tokens.session && event.reason === 'code_reused');
+  await world.eventually(
+    (event) => event.name === 'session.revoked' && event.session === tokens.session && event.reason === 'code_reused',
+  );
   await becomes([401, 'session_ended'], () => callWith(thief, tokens.access));
 });
 

@@ -62,6 +62,9 @@ export function createVisitor(world: AttackWorld, options: { replica?: () => num
     const at = pair.indexOf('=');
     const [name, value] = [pair.slice(0, at), pair.slice(at + 1)];
     const path = attributes.find((one) => /^path=/i.test(one))?.slice(5) ?? '/';
+    // RFC 6265bis, section 4.1.3.2: what a browser would not keep is not kept.
+    const isOwn = path === '/' && attributes.some((one) => /^secure$/i.test(one));
+    if (name.startsWith('__Host-') && (!isOwn || attributes.some((one) => /^domain=/i.test(one)))) return;
     const gone = attributes.some((one) => /^max-age=(0|-\d+)$/i.test(one) || /^expires=.*1970/i.test(one));
     cookies = cookies.filter((one) => one.name !== name || one.path !== path);
     if (gone || value === '') return;
@@ -80,7 +83,8 @@ export function createVisitor(world: AttackWorld, options: { replica?: () => num
     async send(to, { method, form, body, headers = {} } = {}) {
       const url = new URL(to, world.origin);
       const sent = going(url.pathname).map(({ name, value }) => `${name}=${value}`);
-      const text = body ?? (form === undefined ? undefined : new URLSearchParams(form as Record<string, string>).toString());
+      const text =
+        body ?? (form === undefined ? undefined : new URLSearchParams(form as Record<string, string>).toString());
       const answer = await exchange(world.replicas[replica()]?.port ?? 0, {
         method: method ?? (text === undefined ? 'GET' : 'POST'),
         path: typeof to === 'string' && to.startsWith('/') ? to : url.pathname + url.search,
@@ -96,7 +100,8 @@ export function createVisitor(world: AttackWorld, options: { replica?: () => num
       });
       for (const line of answer.headers['set-cookie'] ?? []) keep(line);
       if (answer.onward?.searchParams.has('code')) got.push('code');
-      for (const kind of ['access_token', 'refresh_token', 'id_token']) if (answer.body.includes(`"${kind}"`)) got.push(kind);
+      for (const kind of ['access_token', 'refresh_token', 'id_token'])
+        if (answer.body.includes(`"${kind}"`)) got.push(kind);
       return answer;
     },
   };
@@ -182,7 +187,11 @@ export function readConsent(url: URL, answer: Answer): ConsentPage {
   return { url, answer, action: new URL(action.replaceAll('&amp;', '&')), csrf: issued(csrf, 'the secret of a form') };
 }
 
-export function agree(visitor: Visitor, page: ConsentPage, more: Readonly<Record<string, string>> = {}): Promise<Answer> {
+export function agree(
+  visitor: Visitor,
+  page: ConsentPage,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
   return visitor.send(page.action, { form: { csrf: page.csrf, action: 'continue', ...more } });
 }
 
@@ -190,7 +199,11 @@ export function agree(visitor: Visitor, page: ConsentPage, more: Readonly<Record
 export async function atIdp(idp: OidcIdp, url: URL | undefined, person?: string): Promise<URL> {
   if (url?.origin !== idp.issuer) throw new Error(`The browser was not sent to the identity provider: ${url?.origin}`);
   const chosen = idp.chosen;
-  if (person !== undefined) idp.chosen = person;
+  if (person !== undefined) {
+    idp.chosen = person;
+    // Somebody else than the one who was expected.
+    url.searchParams.delete('login_hint');
+  }
   try {
     const back = await idp.browse(url.href);
     issued(url.searchParams.get('state') ?? '', 'the state of a login');
@@ -254,7 +267,9 @@ export async function post(
     form instanceof URLSearchParams
       ? form
       : new URLSearchParams(
-          Object.entries(form).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as [string, string]])),
+          Object.entries(form).flatMap(([name, value]) =>
+            value === undefined ? [] : [[name, value] as [string, string]],
+          ),
         );
   const answer = await visitor.send(path, { form: fields, headers: { accept: 'application/json', ...headers } });
   const json = answer.body === '' ? {} : (JSON.parse(answer.body) as Record<string, string>);

@@ -72,6 +72,8 @@ const RATES = {
   registration: { perMinute: 10, burst: 20, overall: 300 },
   authorize: { perMinute: 60, burst: 120, overall: 3000 },
   token: { perMinute: 120, burst: 240, overall: 6000 },
+  /** Pages of people: consent, `/connect`, the ways back from other sites. A login opens half a dozen. */
+  pages: { perMinute: 240, burst: 480, overall: 12_000 },
 };
 
 export function createAuthorizationServer(deps: AuthorizationServerDeps): AuthorizationServer {
@@ -111,8 +113,8 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
     },
   });
   const authorize = createAuthorize({ grants, now, event });
-  const interactions = createInteractions({ flow, authorize, consents, browsers, accounts, event });
-  const connect = createConnect({ flow, grants, consents, browsers, errors, accounts, now, event });
+  const interactions = createInteractions({ flow, authorize, consents, browsers, accounts, event, refused });
+  const connect = createConnect({ flow, grants, consents, browsers, errors, accounts, now, event, refused });
   const routes = createLoginRoutes({
     login: deps.login,
     flow,
@@ -122,6 +124,7 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
       registration: createRate({ ...RATES.registration, now }),
       authorize: createRate({ ...RATES.authorize, now }),
       token: createRate({ ...RATES.token, now }),
+      pages: createRate({ ...RATES.pages, now }),
     },
     now,
     addressOf: deps.addressOf,

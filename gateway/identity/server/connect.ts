@@ -37,20 +37,22 @@ export interface ConnectDeps {
   readonly accounts: Accounts;
   readonly now: () => number;
   event(name: string, details: Record<string, unknown>): Promise<void>;
+  /** Counts what anybody can cause without a login. */
+  refused(facts: { address: string; reason: string; detail: string }): void;
 }
 
 export interface Connect {
-  /** Any request below `/connect`. */
+  /** A GET or POST at or below `/connect`. */
   serve(visit: ConnectVisit): Promise<void>;
 }
 
 const BINDING = 'verbatim-login';
 const MOST_FORM = 16 * 1024;
-const NOTICES: Readonly<Record<string, { kind: 'good' | 'bad'; words: string }>> = {
-  ended: { kind: 'good', words: 'The session has ended. Its client has to log in again.' },
-  forgotten: { kind: 'good', words: 'The client is forgotten. It asks for your consent the next time.' },
-  connected: { kind: 'good', words: 'Your account is connected.' },
-};
+const NOTICES = new Map([
+  ['ended', 'The session has ended. Its client has to log in again.'],
+  ['forgotten', 'The client is forgotten. It asks for your consent the next time.'],
+  ['connected', 'Your account is connected.'],
+]);
 
 export function createConnect(deps: ConnectDeps): Connect {
   const { flow, grants, consents, browsers, errors, accounts, now } = deps;
@@ -106,7 +108,8 @@ export function createConnect(deps: ConnectDeps): Connect {
       grants.ofPerson(person.issuer, person.subject),
       consents.of(person.account),
     ]);
-    const mine = Object.values(connections).filter(({ groups }) => groups.some((one) => person.groups.includes(one)));
+    const mine = Object.values(connections).filter((one) => mayOpen(person, one));
+    const notice = NOTICES.get(query.get('done') ?? '');
     const page = connectPage({
       person: {
         provider: login.providers.get(person.provider)?.title ?? person.provider,
@@ -119,7 +122,7 @@ export function createConnect(deps: ConnectDeps): Connect {
       csrf: csrfFor(login, bindingOf(visit)),
       formOrigins: [],
       now: now(),
-      ...(NOTICES[query.get('done') ?? ''] === undefined ? {} : { notice: NOTICES[query.get('done') ?? ''] as never }),
+      ...(notice === undefined ? {} : { notice: { kind: 'good', words: notice } }),
     });
     sendPage(response, page);
   }
@@ -178,8 +181,9 @@ export function createConnect(deps: ConnectDeps): Connect {
       return redirect(response, `${publicUrl}/connect?done=forgotten`);
     }
     const connection = login.config.connections[form.get('connection') ?? ''];
-    if (form.get('account') !== 'connect' || connection === undefined)
+    if (form.get('account') !== 'connect' || connection === undefined || !mayOpen(person, connection)) {
       return redirect(response, `${publicUrl}/connect`);
+    }
     const href = await accounts.begin(login, connection, person, `${publicUrl}/connect/account/${connection.name}`);
     sendPage(response, onwardPage({ href, title: connection.title ?? connection.name }));
   }
@@ -194,6 +198,7 @@ export function createConnect(deps: ConnectDeps): Connect {
       binding === undefined ||
       !login.keyring.verifyMac('csrf', binding, form.get('csrf') ?? '')
     ) {
+      deps.refused({ address: visit.address, reason: 'login_refused', detail: 'form' });
       const words = 'This form is too old, or was not made by this gateway.';
       return sendPage(response, messagePage({ status: 400, title: 'Not done', words, action: again(publicUrl) }));
     }
@@ -278,8 +283,9 @@ export function createConnect(deps: ConnectDeps): Connect {
       } catch (error) {
         if (!(error instanceof LoginRefused)) throw error;
         const { publicUrl } = visit.login.config;
-        const detail = loggedWords(error);
-        await deps.event('login.refused', { reason: error.code, detail, address: visit.address });
+        const facts = { address: visit.address, detail: error.code };
+        if (error.code === 'login_over') deps.refused({ ...facts, reason: 'login_refused' });
+        else await deps.event('login.refused', { ...facts, reason: error.code, detail: loggedWords(error) });
         const status = error.code === 'provider_unavailable' ? 503 : 400;
         const page = { status, title: 'This login can not go on', words: error.message, action: again(publicUrl) };
         sendPage(visit.response, messagePage(page));
@@ -299,6 +305,11 @@ function accountOf(state: UserCredentialState | undefined): PageConnection['acco
     case 'failed':
       return { state: 'failed', words: state.words };
   }
+}
+
+/** By the groups of the login: for what is offered here. Who may call is asked again on each call. */
+function mayOpen(person: KnownPerson, { groups }: ConnectionConfig): boolean {
+  return groups.some((group) => person.groups.includes(group));
 }
 
 function again(publicUrl: string): { label: string; href: string } {

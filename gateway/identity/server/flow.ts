@@ -12,8 +12,17 @@ import { createOneTime } from './one-time.ts';
 
 /** What a login is for. */
 export type LoginPurpose =
-  /** An OAuth client's authorization request; `remembered` is the person whose consent let the page be skipped. */
-  | { readonly kind: 'client'; readonly connection: string; readonly uid: string; readonly remembered?: string }
+  /**
+   * An OAuth client's authorization request, in the browser with this cookie (binding.ts); `remembered` is the person
+   * whose consent let the page be skipped.
+   */
+  | {
+      readonly kind: 'client';
+      readonly connection: string;
+      readonly uid: string;
+      readonly browser: string;
+      readonly remembered?: string;
+    }
   /** The pages of this gateway, for the browser with this cookie. */
   | { readonly kind: 'browser'; readonly binding: string; readonly place: string };
 

@@ -14,6 +14,7 @@ import { consentPage } from '../pages/consent.ts';
 import { messagePage, onwardPage } from '../pages/message.ts';
 import type { Accounts } from './accounts.ts';
 import type { Authorize } from './authorize.ts';
+import { bind, bindingOf, browserOf } from './binding.ts';
 import type { Browsers, Person } from './browser.ts';
 import type { Consent, Consents } from './consents.ts';
 import type { LoginFlow, LoginOutcome, LoginPurpose, Ticket } from './flow.ts';
@@ -29,6 +30,8 @@ export interface InteractionDeps {
   readonly browsers: Browsers;
   /** Records an event of the system strand; resolves when it is durable. */
   event(name: string, details: Record<string, unknown>): Promise<void>;
+  /** Counts what anybody can cause without a login. */
+  refused(facts: { address: string; reason: string; connection: string; detail: string }): void;
   readonly accounts: Accounts;
 }
 
@@ -55,6 +58,8 @@ export interface Interactions {
 /** What an authorization request is about. */
 interface Asked extends Visit {
   readonly server: Provider;
+  /** Of this browser to this login (binding.ts). */
+  readonly binding: string;
   readonly client: { readonly id: string; readonly name: string };
   readonly origin: ClientOrigin;
   readonly redirectUri: string;
@@ -75,30 +80,37 @@ export function createInteractions(deps: InteractionDeps): Interactions {
   const { flow, authorize, consents, browsers, accounts } = deps;
 
   /** Throws `SessionNotFound` of oidc-provider where this browser did not begin this login. */
-  async function open(visit: Visit): Promise<Asked> {
-    const server = await visit.login.serverOf(visit.connection.name);
-    const details = await server.interactionDetails(visit.request, visit.response);
-    if (details.uid !== visit.uid) throw over();
-    const id = String(details.params.client_id);
-    const found = await visit.login.clients.find(id);
+  async function open(visit: Visit, step: 'first' | 'later'): Promise<Asked> {
+    const { login, request, response, uid } = visit;
+    const server = await login.serverOf(visit.connection.name);
+    const details = await server.interactionDetails(request, response);
+    if (details.uid !== uid) throw over();
+    const id = { publicUrl: login.config.publicUrl, uid };
+    const binding = step === 'first' ? bind(request, response, id) : bindingOf(request, id);
+    if (binding === undefined) throw over();
+    const clientId = String(details.params.client_id);
+    const found = await login.clients.find(clientId);
     if (found === undefined) throw over();
     const { origin, metadata } = found;
-    const client = { id, name: metadata.client_name ?? 'A program without a name' };
-    return { ...visit, server, client, origin, redirectUri: String(details.params.redirect_uri) };
+    const client = { id: clientId, name: metadata.client_name ?? 'A program without a name' };
+    return { ...visit, server, binding, client, origin, redirectUri: String(details.params.redirect_uri) };
   }
 
   function consentOf({ client, redirectUri, connection }: Asked): Consent {
     return { client, redirectHost: redirectHostOf(redirectUri), connection: connection.name };
   }
 
+  function purposeOf({ connection, uid, binding }: Asked): LoginPurpose & { kind: 'client' } {
+    return { kind: 'client', connection: connection.name, uid, browser: browserOf(binding) };
+  }
+
+  function csrfText({ uid, binding }: Asked): string {
+    return `${uid} ${binding}`;
+  }
+
   async function toProvider(asked: Asked, provider: string, hint?: string, remembered?: string): Promise<void> {
-    const { login, connection, uid, response } = asked;
-    const purpose: LoginPurpose = {
-      kind: 'client',
-      connection: connection.name,
-      uid,
-      ...(remembered === undefined ? {} : { remembered }),
-    };
+    const { login, response } = asked;
+    const purpose = { ...purposeOf(asked), ...(remembered === undefined ? {} : { remembered }) };
     const href = await flow.begin(login, purpose, provider, hint);
     sendPage(response, onwardPage({ href, title: login.providers.get(provider)?.title ?? provider }));
   }
@@ -123,7 +135,7 @@ export function createInteractions(deps: InteractionDeps): Interactions {
       // Who is known already need not say again who they are.
       providers: [...login.providers.values()].slice(0, ticket === undefined ? undefined : 1),
       action: `${addressOf(asked)}${ticket === undefined ? '' : `?ticket=${ticket}`}`,
-      csrf: login.keyring.mac('csrf', asked.uid),
+      csrf: login.keyring.mac('csrf', csrfText(asked)),
       formOrigins: [redirectUri],
       ...question,
     });
@@ -139,11 +151,11 @@ export function createInteractions(deps: InteractionDeps): Interactions {
 
   /** The person reads why; what the client is told goes out with their click on the way back to it. */
   async function explain(asked: Asked, outcome: Refused): Promise<void> {
-    const { connection, client, address, login, uid, response } = asked;
+    const { connection, client, address, login, response } = asked;
     const { code, words } = outcome;
     const facts = { connection: connection.name, client: client.id, address };
     await deps.event('login.refused', { ...facts, reason: code, detail: outcome.logged ?? words });
-    const ticket = await flow.issue(login, { purpose: { kind: 'client', connection: connection.name, uid }, outcome });
+    const ticket = await flow.issue(login, { purpose: purposeOf(asked), outcome });
     const href = `${addressOf(asked)}/finish?ticket=${ticket}&told=1`;
     const action = { label: `Back to ${client.name}`, href };
     const status = code === 'provider_unavailable' ? 503 : 403;
@@ -183,6 +195,8 @@ export function createInteractions(deps: InteractionDeps): Interactions {
     const result = {
       login: { accountId: accountIdOf(record), remember: false },
       consent: { grantId: record.session },
+      // Compared when the code is given out: provider.ts.
+      browser: browserOf(asked.binding),
     };
     await asked.server.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
   }
@@ -203,11 +217,13 @@ export function createInteractions(deps: InteractionDeps): Interactions {
 
   async function withTicket(asked: Asked, ticket: string): Promise<void> {
     const content = await flow.redeem(asked.login, ticket);
-    const { uid, connection, login } = asked;
+    const { connection, login } = asked;
+    const { uid, browser } = purposeOf(asked);
     // The ticket is another login's: begun in another browser, or for another client.
     if (
       content?.purpose.kind !== 'client' ||
       content.purpose.uid !== uid ||
+      content.purpose.browser !== browser ||
       content.purpose.connection !== connection.name
     ) {
       throw over();
@@ -228,8 +244,8 @@ export function createInteractions(deps: InteractionDeps): Interactions {
   }
 
   async function answered(asked: Asked, form: URLSearchParams): Promise<void> {
-    const { login, uid, query } = asked;
-    if (!login.keyring.verifyMac('csrf', uid, form.get('csrf') ?? '')) throw over();
+    const { login, query } = asked;
+    if (!login.keyring.verifyMac('csrf', csrfText(asked), form.get('csrf') ?? '')) throw over();
     if (form.get('action') === 'cancel') {
       return refuse(asked, { kind: 'refused', code: 'cancelled', words: 'The person cancelled the login.' });
     }
@@ -245,37 +261,38 @@ export function createInteractions(deps: InteractionDeps): Interactions {
   }
 
   /** What a person can do nothing about but begin again is a page; nothing of it reaches the client. */
-  async function guarded(visit: Visit, step: (asked: Asked) => Promise<void>): Promise<void> {
+  async function guarded(visit: Visit, which: 'first' | 'later', step: (asked: Asked) => Promise<void>): Promise<void> {
     try {
-      await step(await open(visit));
+      await step(await open(visit, which));
     } catch (error) {
       const words = wordsFor(error);
       if (words === undefined) throw error;
-      await deps.event('login.refused', {
-        connection: visit.connection.name,
-        reason: words.code,
-        ...(error instanceof LoginRefused ? { detail: loggedWords(error) } : {}),
-        address: visit.address,
-      });
+      const facts = { connection: visit.connection.name, address: visit.address };
+      // Anybody can ask for a login that is none, as often as they like.
+      if (words.code === 'login_over') deps.refused({ ...facts, reason: 'login_refused', detail: words.code });
+      else {
+        const detail = error instanceof LoginRefused ? { detail: loggedWords(error) } : {};
+        await deps.event('login.refused', { ...facts, reason: words.code, ...detail });
+      }
       sendPage(visit.response, messagePage(words));
     }
   }
 
   return {
     show: (visit) =>
-      guarded(visit, async (asked) => {
+      guarded(visit, 'first', async (asked) => {
         const person = await rememberedPerson(asked);
         if (person === undefined) return ask(asked);
         return toProvider(asked, person.provider, person.email, person.account);
       }),
     answer: (visit) =>
-      guarded(visit, async (asked) => {
+      guarded(visit, 'later', async (asked) => {
         const { origin } = new URL(issuerOf(visit.login.config, visit.connection.name));
         const form = isFromHere(visit.request, origin) ? await readForm(visit.request, MOST_FORM) : undefined;
         if (form === undefined) throw over();
         return answered(asked, form);
       }),
-    finish: (visit) => guarded(visit, (asked) => withTicket(asked, visit.query.get('ticket') ?? '')),
+    finish: (visit) => guarded(visit, 'later', (asked) => withTicket(asked, visit.query.get('ticket') ?? '')),
   };
 }
 

@@ -9,6 +9,7 @@ import type { Clients } from '../clients/clients.ts';
 import type { Keyring } from '../keyring.ts';
 import { messagePage } from '../pages/message.ts';
 import { type AdapterDeps, createAdapters, SCOPES } from './adapter.ts';
+import { bindingOf, browserOf } from './binding.ts';
 import { accountIdOf, type GrantRecord, type Grants } from './grants.ts';
 import { ID_JAG_GRANT, ID_JAG_PROFILE } from './id-jag.ts';
 import { issuerOf } from './issuer.ts';
@@ -78,7 +79,7 @@ export function createProvider(deps: ProviderDeps): Provider {
 }
 
 function configuration(deps: ProviderDeps): Configuration {
-  const { library, config, connection, keyring, grants } = deps;
+  const { library, config, connection, keyring, grants, adapters } = deps;
   const { errors, interactionPolicy } = library;
   const issuer = issuerOf(config, connection);
   const own = config.connections[connection];
@@ -180,8 +181,18 @@ function configuration(deps: ProviderDeps): Configuration {
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     expiresWithSession: () => false,
     async loadExistingGrant(ctx) {
-      const grantId = ctx.oidc.result?.consent?.grantId;
-      return grantId === undefined ? undefined : ctx.oidc.provider.Grant.find(grantId);
+      const { consent, browser } = ctx.oidc.result ?? {};
+      const grantId = consent?.grantId;
+      if (grantId === undefined) return undefined;
+      const uid = ctx.oidc.entities.Interaction?.uid ?? '';
+      const binding = bindingOf(ctx.req, { publicUrl: config.publicUrl, uid });
+      if (binding === undefined || browserOf(binding) !== browser) {
+        // Whoever began this login is not who went through it: nobody gets what was granted.
+        await adapters.ended(grantId, 'another_browser');
+        await grants.end(grantId, 'another_browser');
+        throw new errors.AccessDenied('this login was finished in another browser');
+      }
+      return ctx.oidc.provider.Grant.find(grantId);
     },
     async findAccount(ctx, accountId, token) {
       const session = token !== undefined && 'grantId' in token ? token.grantId : undefined;

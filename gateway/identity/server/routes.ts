@@ -30,7 +30,7 @@ export interface LoginRoutesDeps {
   readonly flow: LoginFlow;
   readonly interactions: Interactions;
   readonly connect: Connect;
-  readonly rates: { readonly registration: Rate; readonly authorize: Rate; readonly token: Rate };
+  readonly rates: { readonly registration: Rate; readonly authorize: Rate; readonly token: Rate; readonly pages: Rate };
   readonly now: () => number;
   addressOf(request: IncomingMessage): string;
   refused(facts: { address: string; reason: string; connection?: string; detail?: string }): void;
@@ -54,7 +54,10 @@ const MOST_REGISTRATION = 16 * 1024;
 /** A SAML response stands in a form. */
 const MOST_ANSWER = 384 * 1024;
 const INTERACTION = /^\/oauth\/interaction\/([A-Za-z0-9_-]{10,64})(\/finish)?$/;
-const OF_PROVIDER = /^(\/\.well-known\/|\/oauth\/(authorize|token|jwks|revoke)(\/|$))/;
+/** To the letter: what oidc-provider would take in another spelling is on none of the lists here. */
+const OF_PROVIDER = /^(\/\.well-known\/[a-z-]+|\/oauth\/(authorize(\/[A-Za-z0-9_-]{10,64})?|token|jwks|revoke))$/;
+/** Milliseconds in which the body of a request has to be there. The longest is a form with a SAML response. */
+const BODY_MS = 15_000;
 
 export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
   const { flow, interactions, connect, rates } = deps;
@@ -63,6 +66,7 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
     const { path, request, response, connection, address } = visit;
     const [, uid, finish] = INTERACTION.exec(path) ?? [];
     if (uid !== undefined) {
+      if (isTooMany(rates.pages, visit, connection.name)) return true;
       const step = { ...visit, uid };
       if (request.method === 'POST' && finish === undefined) await interactions.answer(step);
       else if (request.method === 'GET')
@@ -73,12 +77,10 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
     if (path === '/oauth/register') return register(visit);
     if (!OF_PROVIDER.test(path)) return false;
     const rate = path === '/oauth/token' || path === '/oauth/revoke' ? rates.token : rates.authorize;
-    if (path.startsWith('/oauth/') && path !== '/oauth/jwks' && !rate.take(address)) {
-      deps.refused({ address, reason: 'too_many_logins', connection: connection.name });
-      tooMany(response);
-      return true;
-    }
+    const isCounted = path.startsWith('/oauth/') && path !== '/oauth/jwks';
+    if (isCounted && isTooMany(rate, visit, connection.name)) return true;
     if (path === '/oauth/authorize' && !isQueryMode(visit.query)) {
+      deps.refused({ address, reason: 'login_refused', connection: connection.name, detail: 'response_mode' });
       const words = 'This client asks for its code in a way that is not offered here (response_mode).';
       sendPage(response, messagePage({ status: 400, title: 'This login can not go on', words }));
       return true;
@@ -88,7 +90,8 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
   }
 
   /** RFC 7591. Public clients of any page in a browser may register, so the answer is for any origin to read. */
-  async function register({ login, request, response, connection, address }: IssuerVisit): Promise<boolean> {
+  async function register(visit: IssuerVisit): Promise<boolean> {
+    const { login, request, response, connection, address } = visit;
     if (login.settings.registration !== 'on') return false;
     const cors = { 'access-control-allow-origin': '*', 'cache-control': 'no-store' };
     if (request.method === 'OPTIONS') {
@@ -100,11 +103,7 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
       return true;
     }
     if (request.method !== 'POST') return false;
-    if (!rates.registration.take(address)) {
-      deps.refused({ address, reason: 'too_many_logins', connection: connection.name });
-      tooMany(response);
-      return true;
-    }
+    if (isTooMany(rates.registration, visit, connection.name)) return true;
     const body = parseJson(await readBytes(request, MOST_REGISTRATION));
     const read = readRegistration(body, login.settings);
     if (!read.ok) {
@@ -120,9 +119,19 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
     return true;
   }
 
+  function isTooMany(rate: Rate, { address, response }: Visit, connection?: string): boolean {
+    if (rate.take(address)) return false;
+    deps.refused({ address, reason: 'too_many_logins', ...(connection === undefined ? {} : { connection }) });
+    tooMany(response);
+    return true;
+  }
+
   async function serveGateway(visit: GatewayVisit): Promise<boolean> {
-    const { path } = visit;
+    const { path, request } = visit;
+    // An answer may take a while to be read (SAML), and what is written costs a state object, whoever sends it.
+    if (isTooMany(rates.pages, visit)) return true;
     if (path === '/connect' || path.startsWith('/connect/')) {
+      if (request.method !== 'GET' && request.method !== 'POST') return false;
       await connect.serve(visit);
       return true;
     }
@@ -139,11 +148,6 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
   /** The browser is back from the identity provider. It goes on where its own login waits, which alone can use the ticket. */
   async function arrive(visit: GatewayVisit, provider: string): Promise<void> {
     const { login, request, response, address } = visit;
-    // An answer may take a while to be read (SAML), whoever sends it.
-    if (!rates.authorize.take(address)) {
-      deps.refused({ address, reason: 'too_many_logins' });
-      return tooMany(response);
-    }
     try {
       const form = request.method === 'POST' ? await readForm(request, MOST_ANSWER) : undefined;
       if (request.method !== 'GET' && form === undefined)
@@ -172,6 +176,9 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
       const at: LoginAddress | undefined = login && loginAddressOf(login.config, request);
       if (login === undefined || at === undefined) return false;
       const visit = { login, request, response, address: deps.addressOf(request) };
+      const late = setTimeout(() => request.complete || request.destroy(), BODY_MS);
+      late.unref();
+      response.once('close', () => clearTimeout(late));
       return at.kind === 'connection' ? serveIssuer({ ...visit, ...at }) : serveGateway({ ...visit, ...at });
     },
   };

@@ -29,10 +29,13 @@ export function watchTokens(provider: Provider, deps: TokensDeps): void {
     await next();
     const route = (ctx.oidc as KoaContextWithOIDC['oidc'] | undefined)?.route;
     if (route === 'token') await answered(ctx, deps);
-    if (route === 'revocation' && ctx.status === 200) {
-      await deps.event('token.revoked', { connection: deps.connection, client: ctx.oidc.client?.clientId ?? '' });
-    }
   });
+  const { connection, refused } = deps;
+  // What the client, or the person, is told. Codes alone: the words may repeat what was asked.
+  const record = (reason: string) => (ctx: KoaContextWithOIDC, error: { error?: string }) =>
+    refused({ address: ctx.ip, reason, connection, detail: error.error ?? 'invalid_request' });
+  provider.on('authorization.error', record('login_refused'));
+  provider.on('revocation.error', record('token_refused'));
 }
 
 async function answered(ctx: KoaContextWithOIDC, deps: TokensDeps): Promise<void> {
