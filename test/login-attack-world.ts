@@ -39,6 +39,8 @@ export interface AttackWorld extends AsyncDisposable {
 }
 
 export interface AttackWorldOptions {
+  /** Merged over `login`. */
+  readonly login?: Readonly<Record<string, unknown>>;
   /** One for each replica, merged over its `login`. */
   readonly replicas?: readonly Readonly<Record<string, unknown>>[];
   /** Secrets of logins by replica; the same one everywhere where it is left out. */
@@ -123,6 +125,7 @@ export async function startAttackWorld(options: AttackWorldOptions = {}): Promis
       recheckEvery: '1s',
       providers,
       clients: CLIENTS,
+      ...options.login,
       ...own,
     };
     const config = {

@@ -350,7 +350,10 @@ export async function callWith(
 /** What a redirect to the client, or a page, says it was refused with. */
 export function refusalIn(answer: Answer | URL): Outcome {
   if (answer instanceof URL) return [303, answer.searchParams.get('error') ?? undefined];
-  if (answer.onward?.searchParams.has('error')) return [answer.status, answer.onward.searchParams.get('error') ?? ''];
+  // In the fragment for response types whose answers would come there.
+  const { searchParams, hash } = answer.onward ?? new URL('none:');
+  const error = searchParams.get('error') ?? new URLSearchParams(hash.slice(1)).get('error');
+  if (error !== null) return [answer.status, error];
   return [answer.status, /\(([a-z_]+)\)\./.exec(answer.body)?.[1]];
 }
 

@@ -69,7 +69,8 @@ export async function openSystemStrand(
   }
 
   return {
-    event: (name, details = {}) => strand.commit({ type: 'event', event: { name, ...details } }),
+    // Last: no detail, whoever gave it, says which event it is.
+    event: (name, details = {}) => strand.commit({ type: 'event', event: { ...details, name } }),
     refused(facts) {
       const minute = Math.floor(clock.millis() / 60_000);
       const full = counts.size >= MOST_COUNTED;

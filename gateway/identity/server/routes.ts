@@ -113,8 +113,8 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
       return true;
     }
     const id = sealClientId(login.keyring, read.metadata, deps.now());
-    const { client_name: name, redirect_uris: redirects } = read.metadata;
-    await deps.event('client.registered', { connection: connection.name, name, redirects, address });
+    const { client_name: client, redirect_uris: redirects } = read.metadata;
+    await deps.event('client.registered', { connection: connection.name, client, redirects, address });
     sendJson(response, 201, registrationAnswer(id, read.metadata, deps.now()), cors);
     return true;
   }
