@@ -167,7 +167,9 @@ export const login = section({
   /** Dynamic client registration (RFC 7591). */
   registration: oneOf('on', 'off').default('on'),
   /** Where registered clients may send logins to, besides loopback addresses. */
-  redirectHosts: z.array(hostPattern).default(['claude.ai', 'claude.com', 'vscode.dev', 'insiders.vscode.dev', 'www.cursor.com']),
+  redirectHosts: z
+    .array(hostPattern)
+    .default(['claude.ai', 'claude.com', 'vscode.dev', 'insiders.vscode.dev', 'www.cursor.com']),
   /**
    * Whose Client ID Metadata Documents are read. None by default: a gateway without a way out would tell clients of it and
    * then not know them, where registering works everywhere.

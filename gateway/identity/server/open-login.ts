@@ -10,7 +10,6 @@ import { createEntraProvider } from '../broker/entra.ts';
 import { createGoogleProvider } from '../broker/google.ts';
 import type { IdentityProvider } from '../broker/identity-provider.ts';
 import { createOidcProvider } from '../broker/oidc.ts';
-import { createSamlProvider } from '../broker/saml.ts';
 import { createClients } from '../clients/clients.ts';
 import type { DocumentFailure } from '../clients/document-fetch.ts';
 import { createMetadataDocuments } from '../clients/metadata-document.ts';
@@ -85,6 +84,8 @@ async function openProviders(
       protocol = createOidcProvider({ name, config: oidc, clientSecret: secretOf(oidc.clientSecret), now });
     }
     if (saml !== undefined) {
+      // Most have none, and its parsers take their time to load.
+      const { createSamlProvider } = await import('../broker/saml.ts');
       const certificates = await Promise.all(saml.certificates.map((ref) => readReferenced(ref, { secrets })));
       protocol = createSamlProvider({ name, config: saml, publicUrl, certificates, state, now });
     }

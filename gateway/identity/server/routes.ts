@@ -8,7 +8,6 @@ import type { default as Provider } from 'oidc-provider';
 import type { ConnectionConfig } from '../../config.ts';
 import type { LoginAnswer } from '../broker/identity-provider.ts';
 import { LoginRefused } from '../broker/identity-provider.ts';
-import { samlMetadata } from '../broker/saml.ts';
 import type { Rate } from '../clients/rate.ts';
 import { readRegistration, registrationAnswer, sealClientId } from '../clients/registration.ts';
 import { messagePage, onwardPage } from '../pages/message.ts';
@@ -202,9 +201,10 @@ async function handOver(server: Provider, { request, response, prefix, path, add
 }
 
 /** What an administrator uploads to a SAML identity provider. */
-function samlMetadataOf({ login, request, response }: GatewayVisit, name: string): boolean {
+async function samlMetadataOf({ login, request, response }: GatewayVisit, name: string): Promise<boolean> {
   const config = login.settings.providers[name]?.saml;
   if (config === undefined || request.method !== 'GET') return false;
+  const { samlMetadata } = await import('../broker/saml.ts');
   const xml = Buffer.from(samlMetadata({ name, config, publicUrl: login.config.publicUrl }));
   response.writeHead(200, { 'content-type': 'application/samlmetadata+xml', 'content-length': String(xml.length) });
   response.end(xml);
