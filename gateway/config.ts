@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import type { CredentialConfig } from './config-credential.ts';
 import { issuerProblems } from './config-issuer.ts';
 import type { LoginConfig } from './config-login.ts';
+import { loginProblems } from './config-login-problems.ts';
 import { type ConfigProblem, problemsOf } from './config-problems.ts';
 import { configSchema } from './config-schema.ts';
 import { asArray, asRecord, isRecord } from './config-shape.ts';
@@ -272,12 +273,17 @@ function crossProblems(value: unknown): ConfigProblem[] {
     }
     found.push(...issuerProblems(root, connection, path));
   }
-  return [...found, ...orderProblems(root)];
+  const login = isRecord(root.login) ? loginProblems(root.login, connectionsOf(connections)) : [];
+  return [...found, ...login, ...orderProblems(root)];
 }
 
 function hasUserOauth({ credential, credentialByGroup }: Record<string, unknown>): boolean {
   const all = [credential, ...asArray(credentialByGroup).map((entry) => asRecord(entry).credential)];
   return all.some((one) => asRecord(one).userOauth !== undefined);
+}
+
+function connectionsOf(entries: readonly [string, unknown][]): Record<string, Record<string, unknown>> {
+  return Object.fromEntries(entries.map(([name, connection]) => [name, asRecord(connection)]));
 }
 
 const NAME_FIX = 'Write a lower-case letter, then up to 62 lower-case letters, digits or -.';

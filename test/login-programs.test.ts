@@ -1,5 +1,6 @@
 /** Programs that nobody here wrote log in by themselves: given the address alone, they open a browser that is ana's. */
 import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { loginAs } from '../gateway/cli/login-as.ts';
@@ -26,7 +27,10 @@ function createPerson() {
   };
 }
 
-async function tool(name: 'mcp-remote' | 'inspector', skip: (why: string) => void): Promise<string | undefined> {
+async function tool(
+  name: 'codex' | 'mcp-remote' | 'inspector',
+  skip: (why: string) => void,
+): Promise<string | undefined> {
   try {
     return await install(name);
   } catch (error) {
@@ -84,4 +88,30 @@ test('Inspector', async (t) => {
       (frame) => frame.type === 'session.start' && frame.start.principal?.subject === 'ana',
     ),
   );
+});
+
+test('Codex', async (t) => {
+  const folder = await tool('codex', (why) => t.skip(why));
+  if (folder === undefined) return;
+  await using world = await startLoginWorld();
+  await using home = await createHome();
+  const person = createPerson();
+  const codex = {
+    command: join(folder, 'node_modules', '.bin', 'codex'),
+    env: { CODEX_HOME: join(home.path, 'codex') },
+    home: home.path,
+  };
+  await mkdir(join(home.path, 'codex'));
+  // Of itself it keeps what it gets in the keyring of the desktop, which is not there.
+  await writeFile(join(home.path, 'codex', 'config.toml'), 'mcp_oauth_credentials_store = "file"\n');
+  await run({ ...codex, args: ['mcp', 'add', 'orders', '--url', world.mcp], heard: person.heard });
+  await Promise.all(person.logins);
+  await using app = converse({ ...codex, args: ['app-server'] });
+  await app.ask('initialize', { clientInfo: { name: 'compat', version: '1.0.0' } });
+  app.notify('initialized');
+  const started = await app.ask('thread/start', { cwd: home.path });
+  const threadId = (started.result as { thread: { id: string } }).thread.id;
+  const call = { threadId, server: 'orders', tool: 'query', arguments: INPUT };
+  assert.match(JSON.stringify(await app.ask('mcpServer/tool/call', call)), /grüezi/);
+  assert.equal(person.logins.length, 1);
 });

@@ -41,6 +41,7 @@ export async function answer(call: Call, error: GatewayError): Promise<void> {
   runtime.metrics.outcome(target.connection.name, error.code);
   const facts = { event: 'refused', reason: error.code, session: session.id, exchange: tap.exchange };
   runtime.log.info({ ...facts, connection: target.connection.name }, error.message);
+  noteForPerson(call, error);
   edge.end(made.body);
 }
 
@@ -116,7 +117,9 @@ function send(edge: ClientEdge, error: GatewayError, extra: Headers, asked: Aske
   edge.end(made.body);
 }
 
-export function logFailure({ runtime, session, tap, target }: Call, error: GatewayError): void {
+export function logFailure(call: Call, error: GatewayError): void {
+  const { runtime, session, tap, target } = call;
+  noteForPerson(call, error);
   const facts = { event: 'exchange_failed', code: error.code, fate: error.fate, session: session.id };
   const err = error.code === 'internal' ? { err: error.cause } : {};
   // Which reference, account or address failed: for the operator, in words that hold no secret.
@@ -126,6 +129,16 @@ export function logFailure({ runtime, session, tap, target }: Call, error: Gatew
     { ...facts, ...err, ...why, exchange: tap.exchange, connection: target.connection.name },
     error.message,
   );
+}
+
+/** On the page of the person who called: gateway/identity/server/last-errors.ts. */
+function noteForPerson({ runtime, principal, target, tap }: Call, error: GatewayError): void {
+  if (principal.grant !== undefined) {
+    runtime.authorization.noteError(principal, target.connection.name, {
+      words: error.message,
+      reference: tap.exchange,
+    });
+  }
 }
 
 export function toGatewayError(error: unknown): GatewayError {

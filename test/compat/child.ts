@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Long enough for a busy machine with two cores; all of these need about two seconds. */
@@ -18,7 +19,7 @@ export interface Command {
   readonly env?: Readonly<Record<string, string>>;
   /** The child's home and working directory. */
   readonly home: string;
-  /** Told of each line that it writes to stderr. */
+  /** Told of each line that it writes, but for the messages of a conversation. */
   readonly heard?: (line: string) => void;
 }
 
@@ -75,7 +76,8 @@ export async function run(command: Command): Promise<string> {
   const child = start(command);
   child.stdin.end();
   const said = collect(child);
-  hear(child, command);
+  hear(child.stdout, command);
+  hear(child.stderr, command);
   const closed = once(child, 'close');
   const deadline = setTimeout(() => kill(child), DEADLINE);
   try {
@@ -98,7 +100,7 @@ export interface Conversation extends AsyncDisposable {
 export function converse(command: Command): Conversation {
   const child = start(command);
   const said = collect(child, 'stderr');
-  hear(child, command);
+  hear(child.stderr, command);
   const closed = once(child, 'close');
   const waiting = new Map<number, (answer: { result?: unknown; error?: unknown }) => void>();
   const over = Promise.withResolvers<never>();
@@ -169,8 +171,8 @@ function takesConnections(port: number): Promise<boolean> {
   });
 }
 
-function hear(child: ChildProcessWithoutNullStreams, { heard }: Command): void {
-  if (heard !== undefined) createInterface({ input: child.stderr }).on('line', heard);
+function hear(input: Readable, { heard }: Command): void {
+  if (heard !== undefined) createInterface({ input }).on('line', heard);
 }
 
 /** Keeps what a program says, so that its failure can be told. */

@@ -50,10 +50,7 @@ for (const [name, url] of [
     assert.deepEqual(await commandsOf('Claude Code', name, url), [
       ['claude', 'mcp', 'add', '--scope', 'user', '--transport', 'http', name, url],
     ]);
-    assert.deepEqual(await commandsOf('Codex', name, url), [
-      ['codex', 'mcp', 'add', name, '--url', url],
-      ['codex', 'mcp', 'login', name],
-    ]);
+    assert.deepEqual(await commandsOf('Codex', name, url), [['codex', 'mcp', 'add', name, '--url', url]]);
     assert.deepEqual(await commandsOf('Gemini', name, url), [
       ['gemini', 'mcp', 'add', '--scope', 'user', '--transport', 'http', name, url],
     ]);

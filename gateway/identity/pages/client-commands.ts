@@ -34,8 +34,8 @@ export function clientCommands(name: string, url: string): readonly ClientHowTo[
     },
     {
       client: 'Codex',
-      ways: [command('codex', 'mcp', 'add', name, '--url', url), command('codex', 'mcp', 'login', name)],
-      next: 'The second command opens the browser.',
+      ways: [command('codex', 'mcp', 'add', name, '--url', url)],
+      next: `It opens the browser. Later, codex mcp login ${name} does.`,
     },
     {
       client: 'Gemini CLI',

@@ -46,7 +46,7 @@ export interface AuthorizationServer {
   /** Asks for the standing of people whose sessions are open here, where it is time to. Rejects where that failed. */
   renew(sessions: readonly string[]): Promise<void>;
   /** Something went wrong for a person: for their own page. */
-  noteError(principal: Principal, connection: string, error: GatewayError): void;
+  noteError(principal: Principal, connection: string, error: { words: string; reference: string }): void;
 }
 
 export interface AuthorizationServerDeps {
@@ -191,9 +191,7 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
       const failed = settled.find((one) => one.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
     },
-    noteError(principal, connection, error) {
-      errors.note(accountIdOf(principal), connection, { words: error.message });
-    },
+    noteError: (principal, connection, error) => errors.note(accountIdOf(principal), connection, error),
   };
 }
 

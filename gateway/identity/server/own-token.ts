@@ -87,6 +87,8 @@ export function createOwnTokens(deps: {
       return (await recheck.standing(record)).groups;
     } catch (error) {
       if (!(error instanceof StandingLost)) throw error;
+      // Recorded once, by the first call or replica that found it.
+      if ((await grants.find(record.session)) === undefined) throw new GatewayError('session_ended');
       await deps.lost(record, error.reason);
       await grants.end(record.session, error.reason);
       throw new GatewayError(error.reason === 'groups_lost' ? 'not_in_group' : 'session_ended');

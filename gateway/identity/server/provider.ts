@@ -75,6 +75,11 @@ export function createProvider(deps: ProviderDeps): Provider {
     if (ctx.path === '/oauth/authorize' && ctx.query.scope === undefined) ctx.query = { ...ctx.query, scope: 'mcp' };
     return next();
   });
+  provider.use(async (ctx, next) => {
+    await next();
+    // The library names its own, though clients here are refused all but one (clients/client.ts).
+    if (ctx.path.startsWith('/.well-known/')) Object.assign(ctx.body ?? {}, { response_modes_supported: ['query'] });
+  });
   return provider;
 }
 
@@ -136,7 +141,6 @@ function configuration(deps: ProviderDeps): Configuration {
       challenge: '/oauth/challenge',
     },
     discovery: {
-      response_modes_supported: ['query'],
       ...(deps.idJag ? { authorization_grant_profiles_supported: [ID_JAG_PROFILE] } : {}),
       ...((config.login?.clientMetadataHosts ?? []).length > 0 ? { client_id_metadata_document_supported: true } : {}),
       ...(config.login?.registration === 'on' ? { registration_endpoint: `${issuer}/oauth/register` } : {}),
