@@ -98,6 +98,12 @@ function configuration(
       pushedAuthorizationRequests: { enabled: false },
       rpInitiatedLogout: { enabled: false },
       userinfo: { enabled: false },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: () => {
+          throw new errors.InvalidTarget('this provider says who somebody is, and gives tokens for no resource');
+        },
+      },
     },
     ttl: {
       AccessToken: TOKEN_LIFETIME,

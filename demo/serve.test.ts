@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { freePort } from '../test/gateway-under-test.ts';
 import { serveDemo } from './serve.ts';
 
-const anyPorts = { resources: ['http://127.0.0.1:1/orders/mcp'], idpPort: 0, ordersPort: 0 };
+const CALLBACK = 'http://127.0.0.1:1/oauth/callback/demo';
+const anyPorts = { callbacks: [CALLBACK], clientSecret: 'shown by the gateway', idpPort: 0, ordersPort: 0 };
 
 test('the relay hands on bytes to the identity provider, which knows one name only', async (t) => {
   const port = await freePort();
@@ -20,6 +21,30 @@ test('the relay hands on bytes to the identity provider, which knows one name on
   };
   assert.match(await ask(new URL(demo.idp).host), /^HTTP\/1\.1 200 [\s\S]*"issuer":"http:\/\/127\.0\.0\.1:\d+"/);
   assert.match(await ask(`127.0.0.1:${port}`), /^HTTP\/1\.1 421 /);
+});
+
+test('logins come back to the gateway that was named, and are redeemed with its secret alone', async (t) => {
+  const demo = await serveDemo(anyPorts);
+  t.after(demo.close);
+  const ask = async (redirect_uri: string): Promise<number> => {
+    const challenge = { code_challenge: 'a'.repeat(43), code_challenge_method: 'S256' };
+    const form = { client_id: 'verbatim', response_type: 'code', scope: 'openid', redirect_uri, ...challenge };
+    return (await fetch(`${demo.idp}/auth?${new URLSearchParams(form)}`, { redirect: 'manual' })).status;
+  };
+  assert.deepEqual([await ask(CALLBACK), await ask(`${CALLBACK}2`)], [303, 400]);
+  const redeem = async (secret: string): Promise<unknown> => {
+    const body = new URLSearchParams({
+      grant_type: 'authorization_code',
+      code: 'none',
+      redirect_uri: CALLBACK,
+      code_verifier: 'a'.repeat(43),
+    });
+    const headers = { authorization: `Basic ${Buffer.from(`verbatim:${secret}`).toString('base64')}` };
+    const response = await fetch(`${demo.idp}/token`, { method: 'POST', body, headers });
+    return ((await response.json()) as { error: unknown }).error;
+  };
+  assert.equal(await redeem('shown by the gateway'), 'invalid_grant');
+  assert.equal(await redeem('another'), 'invalid_client');
 });
 
 test('it closes under open connections, and leaves nothing behind where it can not start', async () => {
