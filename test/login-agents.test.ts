@@ -164,6 +164,8 @@ test('who may not come in is refused, and recorded', async () => {
   const frames = await framesOf(world.gateway, 'system');
   const refused = frames.filter((frame) => frame.type === 'event' && frame.event.reason === 'token_refused');
   assert.ok(refused.length > 0);
+  const logins = frames.filter((frame) => frame.type === 'event' && frame.event.name === 'login');
+  assert.equal(logins.length, 1, 'what is refused opens no session');
   const sessions = (await framesOf(world.gateway)).filter(({ type }) => type === 'session.start');
   assert.equal(sessions.length, 1);
 });

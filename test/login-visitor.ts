@@ -196,21 +196,12 @@ export function agree(
 }
 
 /** At the identity provider, as this person: where the browser is sent back to. */
-export async function atIdp(idp: OidcIdp, url: URL | undefined, person?: string): Promise<URL> {
-  if (url?.origin !== idp.issuer) throw new Error(`The browser was not sent to the identity provider: ${url?.origin}`);
-  const chosen = idp.chosen;
-  if (person !== undefined) {
-    idp.chosen = person;
-    // Somebody else than the one who was expected.
-    url.searchParams.delete('login_hint');
-  }
-  try {
-    const back = await idp.browse(url.href);
-    issued(url.searchParams.get('state') ?? '', 'the state of a login');
-    return back;
-  } finally {
-    idp.chosen = chosen;
-  }
+export async function atIdp(idp: OidcIdp, to: URL | undefined, person = idp.chosen): Promise<URL> {
+  if (to?.origin !== idp.issuer) throw new Error(`The browser was not sent to the identity provider: ${to?.origin}`);
+  const url = new URL(to);
+  url.searchParams.set('login_hint', String(idp.people.get(person)?.email));
+  issued(url.searchParams.get('state') ?? '', 'the state of a login');
+  return idp.browse(url.href);
 }
 
 /** Follows the gateway's redirects to the first address elsewhere, or the first answer that is none. */

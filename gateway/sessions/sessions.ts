@@ -185,6 +185,25 @@ export function createSessions(deps: SessionsDeps): Sessions {
     for (const exchange of [...session.exchanges]) exchange.abort(new GatewayError('session_ended'));
   }
 
+  /**
+   * Also those that are being opened: that they had not ended was asked before this, and an end is told once. Closed
+   * then before a call enters, or with it.
+   */
+  function closeThose(of: (session: Session) => boolean, reason: string): void {
+    for (const { opened, session } of byKey.values()) {
+      if (opened !== undefined) {
+        if (of(opened)) close(opened, reason);
+        continue;
+      }
+      session.then(
+        (one) => {
+          if (of(one)) close(one, reason);
+        },
+        () => {},
+      );
+    }
+  }
+
   function overdue(session: Session, terms: SessionTerms): string | undefined {
     const now = clock.millis();
     if (session.ended !== undefined) return session.ended;
@@ -280,12 +299,12 @@ export function createSessions(deps: SessionsDeps): Sessions {
     },
     learn(found) {
       for (const { session, reason } of found) {
-        for (const { opened } of byKey.values()) if (opened?.id === session) close(opened, reason);
+        closeThose(({ id }) => id === session, reason);
         if (recorder.strand(session) !== undefined && !isOpen(session)) endedElsewhere.set(session, reason);
       }
     },
     end(reason, of) {
-      for (const { opened } of byKey.values()) if (opened !== undefined && of(opened.principal)) close(opened, reason);
+      closeThose(({ principal }) => of(principal), reason);
       for (const { session, state: kept } of recorder.strands()) {
         const { principal } = kept.summary;
         if (principal === undefined || kept.endedAt !== undefined || isOpen(session) || !of(principal)) continue;

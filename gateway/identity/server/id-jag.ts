@@ -5,6 +5,7 @@
  */
 import { decodeJwt, jwtVerify } from 'jose';
 import type { default as Provider } from 'oidc-provider';
+import { clientPaths, resourceUrl } from '../../config.ts';
 import { hashOfParts } from '../../hash-of-parts.ts';
 import type { Store } from '../../store/store.ts';
 import { type Claims, groupsOfClaim } from '../broker/groups-claim.ts';
@@ -104,7 +105,16 @@ export function createIdJags(deps: {
             throw new errors.InvalidRequest('there is no assertion, or it is too long');
           }
           const { provider, identity, resource } = await identityOf(login, connection, assertion, client.clientId);
-          const asked = params?.resource ?? resource;
+          const resources = clientPaths(target).map((path) => resourceUrl(login.config, connection, path));
+          const wanted = params?.resource ?? resource ?? resources[0];
+          // Before a session is opened: for what is not this connection's, or not what the assertion is for, there is none.
+          if (
+            typeof wanted !== 'string' ||
+            !resources.includes(wanted) ||
+            (resource !== undefined && resource !== wanted)
+          ) {
+            throw new errors.InvalidTarget('this is not what the assertion is for');
+          }
           const record = await authorize.person(
             { login, connection: target, client: { id: client.clientId, name: client.clientName ?? client.clientId } },
             provider.name,
@@ -114,14 +124,6 @@ export function createIdJags(deps: {
           const grant = await server.Grant.find(record.session);
           if (grant === undefined) throw new errors.InvalidGrant('the session has ended');
           ctx.oidc.entity('Grant', grant);
-          // Throws `InvalidTarget` for an address that is none of this connection's.
-          const wanted = typeof asked === 'string' ? asked : String(record.resources[0]);
-          if (
-            (params?.resource !== undefined && resource !== undefined && params.resource !== resource) ||
-            !record.resources.includes(wanted)
-          ) {
-            throw new errors.InvalidTarget('this is not what the assertion is for');
-          }
           const token = new server.AccessToken({
             accountId: String(grant.accountId),
             client,

@@ -38,7 +38,10 @@ export function createOwnTokens(deps: {
   lost(record: GrantRecord, reason: StandingLost['reason']): Promise<void>;
 }): OwnTokens {
   const { grants, recheck, now } = deps;
-  const verified = new Map<string, Verified>();
+  /** By keyring: what a secret that is gone has signed is no token any more. */
+  const verified = new WeakMap<Keyring, Map<string, Verified>>();
+  /** Sessions whose person has lost the right to be here: for good, so that it is neither asked nor recorded again. */
+  const lost = new Set<string>();
   const keySets = new WeakMap<Keyring, JWTVerifyGetKey>();
   /** One object a session and set of groups: gateway/proxy compares them to see that something changed. */
   const principals = new Map<string, { readonly of: Principal; readonly groups: readonly string[] }>();
@@ -59,9 +62,11 @@ export function createOwnTokens(deps: {
     keyring: Keyring,
   ): Promise<Verified | undefined> {
     const name = createHash('sha256').update(`${connection.name} `).update(token).digest('hex');
-    const there = verified.get(name);
+    const cache = verified.get(keyring) ?? new Map<string, Verified>();
+    verified.set(keyring, cache);
+    const there = cache.get(name);
     if (there !== undefined && there.until > now()) return there;
-    verified.delete(name);
+    cache.delete(name);
     if (issuerInToken(token) !== issuerOf(config, connection.name)) return undefined;
     const { payload } = await jwtVerify(token, keysOf(keyring), {
       issuer: issuerOf(config, connection.name),
@@ -75,23 +80,39 @@ export function createOwnTokens(deps: {
     });
     const until = Math.min(now() + CACHE_MS, Number(payload.exp) * 1000);
     const made: Verified = { session: String(payload.session), until };
-    verified.set(name, made);
-    const [oldest] = verified.keys();
-    if (verified.size > MAX_CACHED && oldest !== undefined) verified.delete(oldest);
+    cache.set(name, made);
+    const [oldest] = cache.keys();
+    if (cache.size > MAX_CACHED && oldest !== undefined) cache.delete(oldest);
     return made;
   }
 
   async function standingOf(record: GrantRecord): Promise<readonly string[]> {
+    if (lost.has(record.session)) throw new GatewayError('session_ended');
     // An agent's groups are the configuration's, and a person's those of the identity provider.
     try {
       return (await recheck.standing(record)).groups;
     } catch (error) {
       if (!(error instanceof StandingLost)) throw error;
-      // Recorded once, by the first call or replica that found it.
-      if ((await grants.find(record.session)) === undefined) throw new GatewayError('session_ended');
-      await deps.lost(record, error.reason);
-      await grants.end(record.session, error.reason);
+      await endOnce(record, error.reason);
       throw new GatewayError(error.reason === 'groups_lost' ? 'not_in_group' : 'session_ended');
+    }
+  }
+
+  /** Calls at once lose their standing at once. */
+  async function endOnce(record: GrantRecord, reason: StandingLost['reason']): Promise<void> {
+    const { session } = record;
+    if (lost.has(session)) return;
+    lost.add(session);
+    const [oldest] = lost;
+    if (lost.size > MAX_CACHED && oldest !== undefined) lost.delete(oldest);
+    try {
+      // After a restart it is known from the store alone.
+      if ((await grants.find(session)) === undefined) return;
+      await deps.lost(record, reason);
+      await grants.end(session, reason);
+    } catch (error) {
+      lost.delete(session);
+      throw error;
     }
   }
 
