@@ -5,6 +5,8 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const MOST_STEPS = 24;
 /** What the login page of the demo's identity provider carries, and no other page. */
 const DEMO_PAGE = '<meta name="verbatim-demo" content="login">';
+/** The gateway's question whether the client may call as the person. */
+const CONSENT_PAGE = '<title>Allow access · Verbatim</title>';
 
 interface Cookie {
   readonly value: string;
@@ -16,13 +18,13 @@ type Cookies = Map<string, Map<string, Cookie>>;
 /** Where the browser goes next, with a form or without. */
 interface Step {
   readonly url: URL;
-  readonly form?: URLSearchParams;
+  readonly form?: URLSearchParams | undefined;
 }
 
 /**
  * Logs in at a gateway before the demo's identity provider without a browser: agrees on the gateway's page, chooses
- * `user` on the provider's, then follows to the loopback redirect. Until then it stays on this machine, so that no
- * redirect can send it elsewhere, and it answers no login page but the demo's.
+ * `user` on the provider's, then follows to the loopback redirect. Until then it stays on this machine, so that nothing
+ * can send it elsewhere; it agrees where the login began alone, and answers no login page but the demo's.
  *
  * @throws LoginError `not_the_demo`, `no_such_user`, `refused`, `unreachable`
  */
@@ -39,7 +41,7 @@ export async function loginAs(
     const location = response.headers.get('location');
     const next: Step =
       location === null
-        ? stepFrom(await response.text(), step, response.status, user)
+        ? stepFrom(await response.text(), { ...step, status: response.status }, user, authorizationUrl)
         : { url: urlFrom(location, step.url, authorizationUrl) };
     await response.body?.cancel().catch(() => {});
     if (`${next.url.origin}${next.url.pathname}` === redirectUri) {
@@ -61,30 +63,40 @@ function urlFrom(location: string, base: URL, from: URL): URL {
 function elsewhere({ origin }: URL, where: string): LoginError {
   return new LoginError(
     'not_the_demo',
-    `${origin} redirects to ${where}. --as works with the demo's identity provider only; leave it out to log in with a browser.`,
+    `${origin} leads to ${where}. --as works with the demo's identity provider only; leave it out to log in with a browser.`,
   );
 }
 
 /** What a person would do on a page: agree, choose a name, go on. */
-function stepFrom(page: string, { url, form }: Step, status: number, user: string): Step {
-  const onward = /<meta http-equiv="refresh" content="0; url=([^"]+)"/.exec(page)?.[1];
-  if (onward !== undefined) return { url: new URL(decode(onward)) };
-  if (page.includes(DEMO_PAGE) && form === undefined) {
-    checkUser(user, page, url.origin);
-    return { url, form: new URLSearchParams({ user }) };
-  }
-  const csrf = /<input type="hidden" name="csrf" value="([^"]+)"/.exec(page)?.[1];
-  const action = /<form[^>]* action="([^"]+)"/.exec(page)?.[1];
-  if (csrf !== undefined && action !== undefined && form === undefined) {
-    return { url: new URL(decode(action), url), form: new URLSearchParams({ csrf: decode(csrf), action: 'continue' }) };
-  }
-  // A page that says why it ends here, and leads back to the client with it.
-  const back = /<a class="button" href="([^"]*[?&](?:amp;)?told=1)"/.exec(page)?.[1];
-  if (back !== undefined) return { url: new URL(decode(back), url) };
+function stepFrom(page: string, { url, form, status }: Step & { status: number }, user: string, start: URL): Step {
+  const next =
+    (url.origin === start.origin ? stepAtGateway(page, { url, form }, start) : undefined) ??
+    (form === undefined && page.includes(DEMO_PAGE) ? choose(user, page, url) : undefined);
+  if (next !== undefined) return next;
   throw new LoginError(
     'not_the_demo',
     `${url.origin} answered ${status} with a page that --as does not know. It works with the demo's identity provider only; leave it out to log in with a browser.`,
   );
+}
+
+function stepAtGateway(page: string, { url, form }: Step, start: URL): Step | undefined {
+  const onward = /<meta http-equiv="refresh" content="0; url=([^"]+)"/.exec(page)?.[1];
+  if (onward !== undefined) return { url: urlFrom(decode(onward), url, start) };
+  const csrf = /<input type="hidden" name="csrf" value="([^"]+)"/.exec(page)?.[1];
+  const action = /<form[^>]* action="([^"]+)"/.exec(page)?.[1];
+  if (page.includes(CONSENT_PAGE) && csrf !== undefined && action !== undefined && form === undefined) {
+    const answered = urlFrom(decode(action), url, start);
+    if (answered.origin !== start.origin) throw elsewhere(start, answered.origin);
+    return { url: answered, form: new URLSearchParams({ csrf: decode(csrf), action: 'continue' }) };
+  }
+  // A page that says why it ends here, and leads back to the client with it.
+  const back = /<a class="button" href="([^"]*[?&](?:amp;)?told=1)"/.exec(page)?.[1];
+  return back === undefined ? undefined : { url: urlFrom(decode(back), url, start) };
+}
+
+function choose(user: string, page: string, url: URL): Step {
+  checkUser(user, page, url.origin);
+  return { url, form: new URLSearchParams({ user }) };
 }
 
 function decode(text: string): string {

@@ -175,10 +175,7 @@ async function redeem(
 /** RFC 8707, section 2: the authorization server gives no tokens for the address that was asked for. */
 function adviceOn(code: string, resource: string): string {
   if (code !== 'invalid_target') return '';
-  return (
-    ` It gives no tokens for ${resource}. The demo's gives them for the demo's own gateway alone: ` +
-    'see "Try it against the demo\'s identity provider" in docs/configuration.md.'
-  );
+  return ` It gives no tokens for ${resource}. Tell the owner of ${new URL(resource).origin}.`;
 }
 
 function said(code: string, description: string | undefined): string {
