@@ -5,7 +5,7 @@ import { type LoginRefusal, LoginRefused } from './identity-provider.ts';
  * Why a login was refused, for the log and for who runs the gateway. Its words are ours, or codes and constant messages
  * of a library: never what a provider wrote, and never a library's error itself, which carries claims and tokens.
  */
-export class RefusalCause extends Error {
+class RefusalCause extends Error {
   override readonly name = 'RefusalCause';
 }
 

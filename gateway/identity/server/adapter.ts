@@ -71,7 +71,7 @@ function nothing(): Adapter {
 }
 
 /** What oidc-provider knows of a grant, made of the session's record. */
-export function grantPayload(record: GrantRecord): AdapterPayload {
+function grantPayload(record: GrantRecord): AdapterPayload {
   return {
     kind: 'Grant',
     jti: record.session,

@@ -44,7 +44,7 @@ export function providerFor(login: Login, email: string | undefined): NamedProvi
 }
 
 /** Of the last `@`; undefined where it is no address. */
-export function domainOf(email: string | undefined): string | undefined {
+function domainOf(email: string | undefined): string | undefined {
   const [, domain] = /^[^@\s]+@([^@\s]+)$/.exec(email ?? '') ?? [];
   return domain?.toLowerCase();
 }

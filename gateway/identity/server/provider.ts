@@ -45,7 +45,7 @@ export function usedAgain(ctx: object): string | undefined {
 }
 
 /** Seconds that a person has between the client's request and the end of the login. */
-export const LOGIN_S = 600;
+const LOGIN_S = 600;
 const CODE_S = 60;
 
 export function createProvider(deps: ProviderDeps): Provider {
