@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { uuidv7 } from 'uuidv7';
 import { openStore } from '../gateway/store/open.ts';
 import { startGatewayInFrontOf } from './gateway-under-test.ts';
-import { call, toolCall } from './raw-client.ts';
+import { call, type RawAnswer, toolCall } from './raw-client.ts';
 import { jsonAnswer, startRawUpstream } from './raw-socket.ts';
 import { framesOf } from './recorded.ts';
 
@@ -17,6 +17,18 @@ const run = promisify(execFile);
 const STREAM = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: open\n\n';
 const PROMISED_MS = 5000;
 const seconds = (): number => Math.floor(Date.now() / 1000);
+
+/** Resolves when a stream is over, however; rejects where it goes on for longer than was promised. */
+async function ended(stream: RawAnswer): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error('The stream goes on.')), 2 * PROMISED_MS);
+  try {
+    await Promise.race([stream.whole().catch(() => {}), late.promise]);
+  } finally {
+    clearTimeout(timer);
+    stream.close();
+  }
+}
 
 async function revoke(configFile: string, ...args: string[]) {
   const { stdout } = await run(process.execPath, [
@@ -72,7 +84,7 @@ test('blocked on both replicas: streams, sessions, new tokens; others go on; lif
   };
   const streams = await Promise.all(
     urls.map(async (url) => {
-      const stream = await call(url, { method: 'GET', token, headers }).answer;
+      const stream = stack.adopt(await call(url, { method: 'GET', token, headers }).answer, (one) => one.close());
       await stream.until((body) => body.includes(': open'));
       return stream;
     }),
@@ -90,7 +102,7 @@ test('blocked on both replicas: streams, sessions, new tokens; others go on; lif
     '--reason',
     'token leaked',
   );
-  for (const stream of streams) await stream.whole().catch(() => {});
+  for (const stream of streams) await ended(stream);
   assert.ok(performance.now() - began < PROMISED_MS + 1000, 'streams end in time');
   const fresh = await tokenOf('stolen', seconds() + 1);
   await becomes('principal_blocked', fresh);
@@ -161,14 +173,18 @@ test('a block that can not be read keeps everybody out, ends no session, and can
     return JSON.parse((await answer.whole()).toString()).error?.data.code;
   };
   const becomes = async (wanted: string | undefined) => {
-    while ((await code()) !== wanted) await new Promise((done) => setTimeout(done, 50));
+    const deadline = performance.now() + PROMISED_MS;
+    while ((await code()) !== wanted) {
+      assert.ok(performance.now() < deadline, `not ${wanted} within ${PROMISED_MS} ms`);
+      await new Promise((done) => setTimeout(done, 50));
+    }
   };
-  const stream = await call(url, { method: 'GET', token }).answer;
+  const stream = stack.adopt(await call(url, { method: 'GET', token }).answer, (one) => one.close());
   await stream.until((body) => body.includes(': open'));
   const id = uuidv7();
   await openStore(`${gateway.storeUrl}-state`).create(`blocks/${id}.json`, Buffer.from('{"who":{"team":"orders"}}'));
   await becomes('principal_blocked');
-  await stream.whole().catch(() => {});
+  await ended(stream);
   assert.equal((await revoke(configFile, '--list'))[0].all, true);
   await revoke(configFile, '--lift', id, '--reason', 'written by hand');
   await becomes(undefined);

@@ -55,7 +55,7 @@ export interface AttackWorldOptions {
 }
 
 /** Clients of the configuration, by id. `alpha` and `beta` are programs, `web` has a page, `vault` has a secret. */
-export const CLIENTS = {
+const CLIENTS = {
   alpha: { name: 'Alpha', redirectUris: ['http://127.0.0.1/callback'] },
   beta: { name: 'Beta', redirectUris: ['http://127.0.0.1/callback'] },
   web: { name: 'Web', redirectUris: ['https://app.example.com/callback'] },

@@ -1,6 +1,6 @@
 /** Two gateways over one state store: what one issued, ended or refused is issued, ended and refused on both. */
 import assert from 'node:assert/strict';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { after, describe, test } from 'node:test';
 import { importJWK, type JWK, SignJWT } from 'jose';
 import { uuidv7 } from 'uuidv7';
@@ -262,10 +262,13 @@ describe('with other secrets, or none', { concurrency: true }, () => {
     assert.deepEqual(await callWith(by, tokens.access), [200, undefined]);
     const { folder } = blind.gateway;
     await rename(`${folder}/store-state`, `${folder}/elsewhere`);
+    // In its place a file: a store that is gone is a new one, as soon as something is written.
+    await writeFile(`${folder}/store-state`, '');
     assert.notEqual((await redeem(login)).status, 200);
     assert.notEqual((await refresh(by, tokens.refresh)).status, 200);
     await becomes([503, 'state_unavailable'], () => callWith(by, tokens.access), 15_000);
     assert.deepEqual(by.got(), []);
+    await rm(`${folder}/store-state`);
     await rename(`${folder}/elsewhere`, `${folder}/store-state`);
     await becomes([200, undefined], () => callWith(by, tokens.access));
     assert.equal((await refresh(by, tokens.refresh)).status, 200);

@@ -61,7 +61,7 @@ export function createLoginStorage(user: string, elsewhere?: Elsewhere): LoginSt
 }
 
 /** Where the browser comes back to the client, with a code or an error, when `user` has logged in. */
-export async function authorize(
+async function authorize(
   user: string,
   authorizationUrl: URL,
   redirectUri: string,
