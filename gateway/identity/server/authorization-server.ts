@@ -45,6 +45,8 @@ export interface AuthorizationServer {
   check(token: string, connection: string, login: Login): Promise<Principal | undefined>;
   /** Asks for the standing of people whose sessions are open here, where it is time to. Rejects where that failed. */
   renew(sessions: readonly string[]): Promise<void>;
+  /** The person may not be here any more: their own credentials at upstreams go. Never rejects. */
+  forgetAccounts(person: { readonly issuer: string; readonly subject: string }): Promise<void>;
   /** Something went wrong for a person: for their own page. */
   noteError(principal: Principal, connection: string, error: { words: string; reference: string }): void;
 }
@@ -190,6 +192,11 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
       const settled = await Promise.allSettled(sessions.map((session) => own.renew(session)));
       const failed = settled.find((one) => one.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
+    },
+    async forgetAccounts(person) {
+      const connections = Object.values(deps.config().connections);
+      // What could not be deleted is of no use while they may not be here, and is tried again at the next start.
+      await Promise.allSettled(connections.map((one) => accounts.forget(one, person, 'blocked')));
     },
     noteError: (principal, connection, error) => errors.note(accountIdOf(principal), connection, error),
   };
