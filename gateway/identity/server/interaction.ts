@@ -178,7 +178,11 @@ export function createInteractions(deps: InteractionDeps): Interactions {
       return explain(asked, { kind: 'refused', code: 'not_in_group', words });
     }
     const entrance = { redirect: redirectHostOf(asked.redirectUri), address: asked.address };
-    const record = await authorize.person(asked, provider, identity, entrance);
+    const record = await authorize.person(asked, provider, identity, entrance).catch((error: unknown) => {
+      if (!(error instanceof LoginRefused)) throw error;
+      return { kind: 'refused' as const, code: error.code, words: error.message };
+    });
+    if ('code' in record) return explain(asked, record);
     await consents.remember(accountIdOf(record), consentOf(asked));
     const { issuer, subject, email, name, groups } = identity;
     const known = await browsers.whoIs(login, request);
