@@ -3,9 +3,10 @@
  * provider instead of sending the person here. Sources: draft-ietf-oauth-identity-assertion-authz-grant, RFC 7523, and
  * the MCP extension io.modelcontextprotocol/enterprise-managed-authorization.
  */
-import { decodeJwt, jwtVerify } from 'jose';
+import { decodeJwt, errors as joseErrors, jwtVerify } from 'jose';
 import type { KoaContextWithOIDC, default as Provider } from 'oidc-provider';
-import { type ConnectionConfig, clientPaths, clientPaths, resourceUrl, resourceUrl } from '../../config.ts';
+import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
+import { GatewayError } from '../../errors.ts';
 import { hashOfParts } from '../../hash-of-parts.ts';
 import type { Store } from '../../store/store.ts';
 import { type Claims, groupsOfClaim } from '../broker/groups-claim.ts';
@@ -87,7 +88,10 @@ export function createIdJags(deps: {
     } catch (error) {
       if (error instanceof errors.OIDCProviderError) throw error;
       if (error instanceof LoginRefused) throw new errors.InvalidGrant(error.message);
-      throw new errors.InvalidGrant('the assertion does not verify');
+      if (error instanceof joseErrors.JOSEError) throw new errors.InvalidGrant('the assertion does not verify');
+      // The provider's keys, or the state, can't be had: nobody's fault who asks.
+      if (error instanceof GatewayError) throw new errors.TemporarilyUnavailable(error.message);
+      throw error;
     }
   }
 
