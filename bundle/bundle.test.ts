@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ import { startOrders } from '../demo/orders.ts';
 import { configurationFor, freePort } from '../test/gateway-under-test.ts';
 import { startIssuer } from '../test/issuer.ts';
 import { call } from '../test/raw-client.ts';
+import { startSamlIdp } from '../test/saml-idp.ts';
 import { type Bundle, bundle, bundleProgram } from './bundle.ts';
 
 const WANTED = 24;
@@ -94,18 +95,12 @@ test('alone in a folder: its version, its configuration check, and no demo', asy
   assert.deepEqual([demo.code, demo.out], [2, '']);
   assert.match(demo.err, /not part of this bundle/);
   const source = await readFile(join(folder, 'dist/verbatim.mjs'), 'utf8');
-  assert.ok(!source.includes('Ana Costa') && !source.includes('oidc-provider'));
+  assert.ok(!source.includes('Ana Costa') && !source.includes('Demo identity provider without passwords'));
 });
 
-test('alone in a folder: a gateway, a call through it, and the proof of what it recorded', {
-  timeout: 30_000,
-}, async () => {
-  await using stack = new AsyncDisposableStack();
-  const issuer = stack.adopt(await startIssuer(), ({ close }) => close());
-  const orders = stack.adopt(await startOrders({ port: 0 }), ({ close }) => close());
-  const { origin, pathname } = new URL(orders.url);
-  const file = join(folder, 'gateway.yaml');
-  await writeFile(file, stringify(configurationFor({ folder, issuer, port: await freePort(), origin, pathname })));
+/** The bundle's gateway as a process, with a configuration that is good by its own word. */
+async function startBundled(file: string, configuration: unknown, stack: AsyncDisposableStack) {
+  await writeFile(file, stringify(configuration));
   const checked = await verbatim('config', 'check', file);
   assert.equal(checked.code, 0, checked.err);
 
@@ -119,31 +114,125 @@ test('alone in a folder: a gateway, a call through it, and the proof of what it 
   const exited = once(child, 'exit');
   const [ready] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), exited])) as [unknown];
   assert.equal(typeof ready, 'string', 'it starts');
-  const { url, key } = JSON.parse(String(ready)) as { url: string; key: string };
+  return {
+    ...(JSON.parse(String(ready)) as { url: string; key: string }),
+    async stop() {
+      child.kill('SIGTERM');
+      assert.deepEqual(await exited, [0, null], await said);
+    },
+  };
+}
+
+const INITIALIZE = JSON.stringify({
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bundle-test', version: '1' } },
+});
+
+test('alone in a folder: a gateway, a call through it, and the proof of what it recorded', {
+  timeout: 30_000,
+}, async () => {
+  await using stack = new AsyncDisposableStack();
+  const issuer = stack.adopt(await startIssuer(), ({ close }) => close());
+  const orders = stack.adopt(await startOrders({ port: 0 }), ({ close }) => close());
+  const { origin, pathname } = new URL(orders.url);
+  const configuration = configurationFor({ folder, issuer, port: await freePort(), origin, pathname });
+  const { url, key, stop } = await startBundled(join(folder, 'gateway.yaml'), configuration, stack);
 
   const described = await fetch(`${url}/.well-known/oauth-protected-resource/fixture${pathname}`);
   assert.equal(described.status, 200);
   const mcp = `${url}/fixture${pathname}`;
-  const answer = await call(mcp, {
-    token: await issuer.token(mcp),
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'initialize',
-      params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bundle-test', version: '1' } },
-    }),
-  }).answer;
+  const answer = await call(mcp, { token: await issuer.token(mcp), body: INITIALIZE }).answer;
   assert.equal(answer.status, 200);
   const released = (await answer.whole()).toString();
   assert.match(released, /"protocolVersion":"2025-11-25"/);
 
-  child.kill('SIGTERM');
-  assert.deepEqual(await exited, [0, null], await said);
+  await stop();
   const store = `file://${folder}/store`;
   const proof = await verbatim('verify', '--all', '--key', key, '--json', '--store', store);
   assert.equal(proof.code, 0, proof.out);
   const shown = await verbatim('show', 'latest', '--raw', '--side', 'response', '--store', store);
   assert.equal(shown.out, released);
+});
+
+/** A gateway of the bundle at which people log in, and with which `mapping` of an issuer's claims. */
+async function startWithLogin(name: string, provider: unknown, port: number, stack: AsyncDisposableStack) {
+  const orders = stack.adopt(await startOrders({ port: 0 }), ({ close }) => close());
+  const own = join(folder, name);
+  await mkdir(own);
+  const { origin, pathname } = new URL(orders.url);
+  const issuer = { url: 'https://agents.example.com' };
+  const mapping = { condition: 'claims.repository.startsWith("acme/")', session: 'claims.run_id' };
+  const configuration = {
+    ...configurationFor({ folder: own, issuer, port, origin, pathname }),
+    issuers: { agents: { issuer: issuer.url, kind: 'agent', mapping } },
+    login: { providers: { corp: provider } },
+  };
+  return startBundled(join(own, 'gateway.yaml'), configuration, stack);
+}
+
+test('alone in a folder: a login by OpenID Connect, by both programs, and a call with its token', {
+  timeout: 30_000,
+}, async () => {
+  await using stack = new AsyncDisposableStack();
+  const [port, idpPort, ordersPort] = await Promise.all([freePort(), freePort(), freePort()]);
+  const secret = join(folder, 'client-secret');
+  await writeFile(secret, 'what the gateway shows\n');
+  const callback = `http://127.0.0.1:${port}/oauth/callback/corp`;
+  const parts = [`--callback=${callback}`, `--client-secret=${secret}`, `--idp-port=${idpPort}`];
+  const args = ['dist/demo.mjs', 'serve', ...parts, `--orders-port=${ordersPort}`];
+  const demo = spawn(process.execPath, args, { cwd: folder, env: {}, stdio: ['ignore', 'pipe', 'inherit'] });
+  stack.defer(() => void demo.kill('SIGKILL'));
+  const [addresses] = (await once(createInterface({ input: demo.stdout }), 'line')) as [string];
+  const { idp } = JSON.parse(addresses) as { idp: string };
+
+  const oidc = { issuer: idp, clientId: 'verbatim', clientSecret: `file:${secret}` };
+  const { url, stop } = await startWithLogin('oidc', { oidc }, port, stack);
+  const mcp = `${url}/fixture/mcp`;
+  const login = await verbatim('login', mcp, '--as', 'ana');
+  assert.equal(login.code, 0, login.err);
+  const answer = await call(mcp, { token: login.out.trimEnd(), body: INITIALIZE }).answer;
+  assert.equal(answer.status, 200);
+  await answer.whole();
+  const refused = await verbatim('login', mcp, '--as', 'carol');
+  assert.deepEqual([refused.code, refused.out], [1, '']);
+  assert.match(refused.err, /None of your groups/);
+  await stop();
+});
+
+test('alone in a folder: a login by SAML', { timeout: 30_000 }, async () => {
+  await using stack = new AsyncDisposableStack();
+  const idp = stack.adopt(await startSamlIdp(), ({ close }) => close());
+  const certificate = join(folder, 'idp.pem');
+  await writeFile(certificate, idp.certificate);
+  const { entryPoint, entityId } = idp;
+  const saml = { entryPoint, entityId, certificates: [`file:${certificate}`] };
+  const { url, stop } = await startWithLogin('saml', { saml }, await freePort(), stack);
+
+  const cookies = new Map<string, string>();
+  const go = async (target: string, form?: URLSearchParams): Promise<{ html: string; onward: string }> => {
+    const response = await fetch(target, {
+      redirect: 'manual',
+      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
+      ...(form === undefined ? {} : { method: 'POST', body: form }),
+    });
+    for (const line of response.headers.getSetCookie()) {
+      const [name = '', value = ''] = line.split(';')[0]?.split('=') ?? [];
+      cookies.set(name, value);
+    }
+    const html = await response.text();
+    const meta = /http-equiv="refresh" content="0; url=([^"]+)"/.exec(html)?.[1]?.replaceAll('&amp;', '&');
+    return { html, onward: response.headers.get('location') ?? meta ?? '' };
+  };
+  const csrf = /name="csrf" value="([^"]+)"/.exec((await go(`${url}/connect`)).html)?.[1] ?? '';
+  const { onward } = await go(`${url}/connect/login?then=/connect`, new URLSearchParams({ csrf, action: 'continue' }));
+  const asked = idp.read(onward);
+  const back = await go(asked.acs, idp.answer(asked, { groups: ['analysts'] }));
+  const done = await go(back.onward);
+  const page = await go(done.onward);
+  assert.match(page.html, new RegExp(`${url}/fixture/mcp`));
+  await stop();
 });
 
 /** A Node of this machine that is too old, if there is one: `npm test` puts the locked one before it in PATH. */

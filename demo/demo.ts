@@ -39,6 +39,10 @@ export interface Demo {
   /** The visitor's own server at the gateway. */
   readonly yours: Yours | undefined;
   readonly idp: string;
+  /** The page of a person's connections. */
+  readonly connect: string;
+  /** The file with the people and their groups. */
+  readonly people: string;
   readonly store: string;
   readonly session: string;
   /** Note verifier key of the gateway's ledger. */
@@ -90,11 +94,12 @@ async function startDemo(options: DemoOptions): Promise<Demo> {
     opened.push(orders);
     const mcp = mcpOf('orders', new URL(orders.url));
     const secretFile = join(folder, 'idp-client-secret');
+    const people = join(folder, 'people.yaml');
     const idp = await startIdp({
       port: ports.idp,
       callbacks: () => [`${publicUrl}/oauth/callback/demo`],
       clientSecret: await secretInFile(secretFile),
-      people: await peopleInFile(join(folder, 'people.yaml')),
+      people: await peopleInFile(people),
       keyFile: join(folder, 'idp-key.json'),
       grantsFile: join(folder, 'idp-grants.json'),
     });
@@ -110,6 +115,8 @@ async function startDemo(options: DemoOptions): Promise<Demo> {
       mcp,
       yours: met,
       idp: idp.issuer,
+      connect: `${publicUrl}/connect`,
+      people,
       store,
       session: await sessionOf(store),
       key: gateway.verifierKey,

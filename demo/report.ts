@@ -31,12 +31,10 @@ export async function demoReport(demo: Demo, once: boolean): Promise<string> {
       `${exchanges} exchanges with ${messages} messages byte for byte, each before it passed: npx verbatim show ${demo.session}${where}`,
     ),
     line('Verified', `${holds}: npx verbatim verify --all${where}`),
-    line('Token', `in this folder: ${tokenCommand('VERBATIM_TOKEN', demo.mcp)}`),
-    line(
-      'Claude',
-      `after that, in any: claude mcp add --scope user --transport http orders ${demo.mcp} --header "Authorization: Bearer $VERBATIM_TOKEN"`,
-    ),
-    line('Others', `${demo.mcp} with the same header; docs/clients.md shows how`),
+    line('Claude', `${addTo('orders', demo.mcp)}, then /mcp in it: your browser opens to log in`),
+    line('Others', `${demo.mcp} is all that a client needs; ${demo.connect} has what to type for each`),
+    line('Scripts', `a token, in this folder: ${tokenCommand('VERBATIM_TOKEN', demo.mcp)}`),
+    line('People', `${demo.people}: take analysts out of ana’s groups there, and her sessions end within seconds`),
     ...(demo.yours === undefined
       ? [
           line(
@@ -46,10 +44,7 @@ export async function demoReport(demo: Demo, once: boolean): Promise<string> {
         ]
       : yourLines(demo.yours).map(([label, text]) => line(label, text))),
     line('Live', `npx verbatim tail${where}, in another terminal, while a client works`),
-    line(
-      'Not yet',
-      'login from inside the MCP client, policies, masks and approvals are not built: every well-formed call is allowed',
-    ),
+    line('Not yet', 'policies, masks and approvals are not built: every well-formed call is allowed'),
     once
       ? line('Done', `the gateway has stopped; the recording stays in ${demo.store}`)
       : line('Stop', `Ctrl-C; the recording stays in ${demo.store}`),
@@ -61,9 +56,14 @@ function yourLines({ reached, words, mcp, log }: Yours): [label: string, text: s
   const said = cut(escapeForTerminal(words), WIDTH * 2);
   return [
     ['Yours', reached ? `reached: ${said}` : `does not answer: ${said}; it may start later`],
-    ['', `${mcp} takes a token of its own: ${tokenCommand('YOURS_TOKEN', mcp)}`],
+    ['', `${addTo('yours', mcp)}, and for scripts: ${tokenCommand('YOURS_TOKEN', mcp)}`],
     ...(log === undefined ? [] : [['', `its log, with what it writes to stderr: ${log}`] as [string, string]]),
   ];
+}
+
+/** The client finds out by itself that and where to log in. */
+function addTo(name: string, mcp: string): string {
+  return `claude mcp add --scope user --transport http ${name} ${mcp}`;
 }
 
 /** A variable for each connection: a token opens the one that it was got for. */

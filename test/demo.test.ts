@@ -54,11 +54,21 @@ test('the demo once: what it tells is in the recording, and every reading comman
   const data = join(folder, 'once');
   const told = await verbatim('demo', '--once', '--port', '0', '--data-dir', data);
   assert.equal(told.code, 0, told.err);
-  assert.equal(told.out.trimEnd().split('\n').length, 11, told.out);
+  assert.equal(told.out.trimEnd().split('\n').length, 12, told.out);
   // In a visitor's own project npx would fetch another package: no client's command may run it.
-  for (const line of told.out.split('\n').filter((line) => line.includes('$(npx'))) {
-    assert.match(line, /^Token +in this folder: export VERBATIM_TOKEN=/);
-  }
+  const withNpx = told.out.split('\n').filter((line) => line.includes('$(npx'));
+  assert.equal(withNpx.length, 1);
+  assert.match(withNpx[0] ?? '', /^Scripts +a token, in this folder: export VERBATIM_TOKEN=/);
+  // A client needs the address alone.
+  assert.match(
+    told.out,
+    /^Claude +claude mcp add --scope user --transport http orders http:\S+\/orders\/mcp, then \/mcp/m,
+  );
+  assert.match(told.out, /^Others +http:\S+\/orders\/mcp is all .*; http:\S+\/connect has what to type/m);
+  assert.ok(!told.out.includes('Authorization'), told.out);
+  const [, people = ''] = /^People +(\S+): take analysts out of ana’s groups/m.exec(told.out) ?? [];
+  assert.equal(people, join(data, 'people.yaml'));
+  assert.match(await readFile(people, 'utf8'), /name: ana\n/);
   assert.equal(told.err, '');
   const store = `file://${data}/store`;
   const listed = JSON.parse((await verbatim('sessions', '--json', '--store', store)).out) as {
@@ -129,13 +139,10 @@ test('the demo stays up: its addresses as JSON, login, a call of ours, tail, the
       assert.equal(answer.status, 400);
       await answer.whole();
     }
+    // Nobody of carol's groups may call the sample server: she gets no token, and reads why.
     const denied = await verbatim('login', mcp, '--as', 'carol');
-    const refused = await call(mcp, { token: denied.out.trimEnd(), body: toolCall(1) }).answer;
-    const words = JSON.parse((await refused.whole()).toString()) as { id: number; error: { data: unknown } };
-    assert.deepEqual(
-      [refused.status, words.id, words.error.data],
-      [200, 1, { code: 'not_in_group', fate: 'not_forwarded' }],
-    );
+    assert.deepEqual([denied.code, denied.out], [1, '']);
+    assert.match(denied.err, /None of your groups may open a session on Orders \(sample\)/);
     const seen = new Set<string>();
     while (!seen.has('by-bob') || !seen.has('by-carol')) {
       const { value, done } = await tailed.next();
@@ -159,6 +166,47 @@ test('the demo stays up: its addresses as JSON, login, a call of ours, tail, the
   const again = await verbatim('demo', '--once', '--port', '0', '--data-dir', data);
   assert.equal(again.code, 0, again.err);
   noteKeys(join(data, 'disk', 'keys'));
+  assertNoSecrets(placesIn('the folder of the demo', data));
+});
+
+test('who is taken out of the group in people.yaml is out within seconds, without a restart; who comes back logs in again', async () => {
+  const data = join(folder, 'groups');
+  const args = [BIN, 'demo', '--json', '--port', '0', '--data-dir', data];
+  const demo = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(demo, 'exit');
+  try {
+    const { mcp = '', store = '' } = await firstLine(demo);
+    const login = async (): Promise<Ran> => verbatim('login', mcp, '--as', 'ana');
+    const token = secret((await login()).out.trimEnd(), 'the token of ana');
+    const ask = async (): Promise<{ status: number; error: unknown }> => {
+      const answer = await call(mcp, { token, body: toolCall(1) }).answer;
+      const text = (await answer.whole()).toString();
+      return { status: answer.status, error: answer.status === 400 ? undefined : JSON.parse(text).error.data.code };
+    };
+    // The sample server wants a session first: its 400 passes as it is.
+    assert.deepEqual(await ask(), { status: 400, error: undefined });
+
+    const people = join(data, 'people.yaml');
+    const before = await readFile(people, 'utf8');
+    await writeFile(people, before.replace('- analysts', '- auditors'));
+    const left = Date.now();
+    let said = await ask();
+    // Another command of a visitor's meanwhile is pause enough.
+    for (; said.status === 400; said = await ask()) await verbatim('sessions', '--store', store);
+    assert.ok(Date.now() - left < 30_000, `${Date.now() - left} ms`);
+    assert.ok(['not_in_group', 'session_ended'].includes(String(said.error)), JSON.stringify(said));
+    assert.deepEqual(await ask(), { status: 401, error: 'session_ended' });
+    assert.equal((await login()).code, 1);
+
+    await writeFile(people, before);
+    assert.deepEqual(await ask(), { status: 401, error: 'session_ended' }, 'what has ended stays so');
+    const again = await login();
+    assert.equal(again.code, 0, again.err);
+    secret(again.out.trimEnd(), 'the next token of ana');
+  } finally {
+    demo.kill('SIGINT');
+    assert.deepEqual(await exited, [0, null]);
+  }
   assertNoSecrets(placesIn('the folder of the demo', data));
 });
 
@@ -191,8 +239,8 @@ test('the demo with a visitor’s stdio server: an official client calls it, the
   assert.ok(!left.stdout.includes(data) && !left.stdout.includes(command), 'no process is left');
 });
 
-const ITS_TOKEN =
-  /^ +http:\S+\/yours\/mcp takes a token of its own: export YOURS_TOKEN="\$\(npx verbatim login http:\S+\/yours\/mcp --as ana\)"$/m;
+const HOW_TO_CALL_IT =
+  /^ +claude mcp add --scope user --transport http yours http:\S+\/yours\/mcp, and for scripts: export YOURS_TOKEN="\$\(npx verbatim login http:\S+\/yours\/mcp --as ana\)"$/m;
 
 test('a visitor’s server that does not answer stops nothing: why is told, and where its log is', async () => {
   const data = join(folder, 'told');
@@ -200,7 +248,7 @@ test('a visitor’s server that does not answer stops nothing: why is told, and 
   const { code, out, err } = await verbatim('demo', '--once', '--port', '0', '--data-dir', data, '--stdio', command);
   assert.equal(code, 0, err);
   assert.match(out, /^Yours +does not answer: .*exit code was 3; it may start later$/m);
-  assert.match(out, ITS_TOKEN);
+  assert.match(out, HOW_TO_CALL_IT);
   assert.doesNotMatch(out, /npm start -- --upstream/, 'one was just given');
   const log = /its log, with what it writes to stderr: (\S+)$/m.exec(out)?.[1] ?? '';
   assert.equal(log, join(data, 'stdio.log'));
@@ -230,7 +278,7 @@ test('a visitor’s server that wants a key gets it from a variable, which nothi
   const bearer = ['--bearer', 'env:VERBATIM_TEST_KEY'];
   const { stdout } = await promisify(execFile)(process.execPath, [...args, ...bearer], { encoding: 'utf8', env });
   assert.match(stdout, /^Yours +reached: \S+ \d+\.\d+\.\d+, \d+ tools$/m);
-  assert.match(stdout, ITS_TOKEN);
+  assert.match(stdout, HOW_TO_CALL_IT);
   assertNoSecrets(placesIn('the folder of the demo', data));
 });
 

@@ -109,6 +109,15 @@ test('example configurations load', async () => {
     const loaded = await load(text);
     assert.deepEqual(loaded.ok ? [] : loaded.problems, []);
   }
+  const around = ['yaml', 'yaml login'].map((wanted) =>
+    parse(blocks('docs/configuration.md').findLast(({ info }) => info === wanted)?.text ?? ''),
+  );
+  const parts = pages.flatMap((page) => blocks(page).filter(({ info }) => /^yaml (login|connections)$/.test(info)));
+  assert.ok(parts.length >= 2);
+  for (const { text } of parts) {
+    const loaded = await load(stringify(Object.assign({}, ...around, parse(text))));
+    assert.deepEqual(loaded.ok ? [] : loaded.problems, []);
+  }
 });
 
 interface SchemaDefinition {
@@ -146,16 +155,26 @@ test('every key of the configuration has its row', () => {
 
 test('the defaults are those of the program: writing one out changes nothing', async () => {
   const least = blocks('docs/configuration.md').findLast(({ info }) => info === 'yaml')?.text ?? '';
-  const plain = await load(least);
+  const login = parse(block('docs/configuration.md', 'yaml login')) as { login: Record<string, unknown> };
   let compared = 0;
   for (const [key, value] of rows('docs/configuration.md', 'Keys')) {
     const [path, ...others] = names(key);
     const [written] = names(value);
     if (path === undefined || others.length > 0 || value !== `\`${written}\``) continue;
     const tree = parse(least) as Record<string, unknown>;
+    if (path.startsWith('login.')) {
+      const [, kind] = /^login\.providers\.<name>\.(google|entra|saml)\./.exec(path) ?? [];
+      const providers = kind === undefined ? {} : { providers: { corp: leastProvider(kind) } };
+      tree.login = { ...login.login, clients: { robot: LEAST_AGENT }, ...providers };
+      // Their defaults are what is compared.
+      if (path === 'login.secrets') tree.login = { providers: login.login.providers };
+    }
+    const plain = await load(stringify(tree));
     const steps = path
       .replace('issuers.<name>', 'issuers.corp')
       .replace('connections.<name>', 'connections.orders')
+      .replace('providers.<name>', 'providers.corp')
+      .replace('clients.<name>', 'clients.robot')
       .split('.');
     const last = steps.pop() ?? '';
     let place = tree;
@@ -169,8 +188,35 @@ test('the defaults are those of the program: writing one out changes nothing', a
     assert.ok(loaded.ok && plain.ok && loaded.digest === plain.digest, `${path}: ${written}`);
     compared++;
   }
-  assert.ok(compared > 25);
+  assert.ok(compared > 45);
 });
+
+const LEAST_AGENT = { secret: 'env:ROBOT_SECRET', agent: { groups: ['robots'], owner: 'platform' } };
+
+/** Of the pages about that kind. */
+function leastProvider(kind: string): unknown {
+  const parts = globSync('docs/identity/*.md', { cwd: root }).flatMap(blocks);
+  for (const { info, text } of parts) {
+    if (info !== 'yaml part' && info !== 'yaml') continue;
+    const { providers = {} } = asLogin(parse(text));
+    const [provider] = Object.values(providers).filter((one) => one[kind] !== undefined);
+    if (provider === undefined) continue;
+    const needed: Record<string, string[]> = {
+      google: ['clientId', 'clientSecret', 'hostedDomains'],
+      entra: ['tenant', 'clientId', 'clientSecret'],
+      saml: ['entryPoint', 'entityId', 'certificates'],
+    };
+    const written = Object.entries(provider[kind] ?? {}).filter(([key]) => needed[kind]?.includes(key));
+    return { [kind]: Object.fromEntries(written) };
+  }
+  return assert.fail(`no page shows a provider of kind ${kind}`);
+}
+
+/** Of a whole file, or of what stands below `login`. */
+function asLogin(part: unknown): { providers?: Record<string, Record<string, Record<string, unknown>>> } {
+  const { login, ...own } = (part ?? {}) as Record<string, never>;
+  return login ?? own;
+}
 
 const FORMAT = 'docs/recording-format.md';
 const linesOf = (text: string): string[] => text.trimEnd().split('\n');
@@ -269,13 +315,27 @@ test('log events with their severities, and events in recordings', () => {
     assert.equal(documented.get(name), severities[level], name);
   }
   const recorded = [
-    ...found(code, /\b(?:system\.event|announce)\(\s*'([a-z._]+)'/g),
+    ...found(code, /\b(?:event|announce)\(\s*'([a-z._]+)'/g),
     ...found(code, /\bevent: \{ name: '([a-z._]+)'/g),
     ...onAndOff(code, 'recording.'),
     ...found(code, /\battempt\(binding, \{ event: '([a-z_]+)'/g),
   ];
   const events = rows(OPERATIONS, 'Events in recordings').flatMap(([cell]) => names(cell));
   assert.deepEqual(sorted(events), sorted(recorded));
+});
+
+test('why logins are refused', () => {
+  const code = sources('gateway/identity/**/*.ts');
+  const [, codes = ''] = /^export type LoginRefusal =([^;]+);/m.exec(code) ?? [];
+  // What nobody is in is counted by address: it is no event of its own.
+  const known = [...found(codes, /'([a-z_]+)'/g)].filter((name) => name !== 'login_over');
+  const tables = [
+    ...found(code, /\brefused\(\{[^}]*\breason: '([a-z_]+)'/g),
+    ...found(code, /\brecord\('([a-z_]+)'\)/g),
+    ...known,
+  ];
+  const documented = rows(OPERATIONS, 'Refused logins').flatMap(([cell]) => names(cell));
+  assert.deepEqual(sorted(documented), sorted([...tables, 'login.refused']));
 });
 
 /** The one name that is put together: `recording_on`, `recording_off`. */

@@ -43,7 +43,11 @@ async function runAuthorization(args: readonly string[]): Promise<string> {
 test('conformance authorization: every scenario passes', async () => {
   const port = await freePort();
   await using world = await startLoginWorld({
-    login: { clients: { conformance: { redirectUris: [`http://127.0.0.1:${port}/callback`] } } },
+    // Metadata says that documents are read where some host's are.
+    login: {
+      clientMetadataHosts: ['claude.ai'],
+      clients: { conformance: { redirectUris: [`http://127.0.0.1:${port}/callback`] } },
+    },
   });
   const issuer = world.mcp.replace(/\/mcp$/, '');
   const said = await runAuthorization([
