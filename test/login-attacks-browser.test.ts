@@ -12,7 +12,6 @@ import {
   follow,
   logIn,
   type Outcome,
-  post,
   readConsent,
   redeem,
   requestFor,
@@ -326,5 +325,4 @@ test('the identity provider’s tokens reach no client', async () => {
   const { json } = await redeem(login);
   const told = JSON.stringify(json) + login.arrived.href;
   for (const one of world.corp.secrets) assert.ok(!told.includes(one));
-  void post;
 });
