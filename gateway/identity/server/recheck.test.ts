@@ -24,7 +24,7 @@ const keyring = createKeyring([randomBytes(32)]);
 type Asked = (who: Recheckable) => Promise<Rechecked | undefined>;
 
 /** Replicas over one store, whose identity provider answers as it is told to. */
-function start(options: { token?: string; provider?: string | undefined; canAsk?: boolean } = {}) {
+function start(options: { every?: number; token?: string; provider?: string | undefined; canAsk?: boolean } = {}) {
   const state = createMemoryStore();
   let now = START;
   const clock: Clock = { millis: () => now, micros: () => now * 1000, offset: () => 0 };
@@ -68,7 +68,7 @@ function start(options: { token?: string; provider?: string | undefined; canAsk?
       state,
       clock,
       rules: () => ({
-        every: EVERY,
+        every: options.every ?? EVERY,
         within: WITHIN,
         keyring,
         provider: () => (isThere ? idp : undefined),
@@ -115,6 +115,16 @@ test('the groups of the login hold until it is time to ask; calls at once ask on
   pass(EVERY - 1);
   await one.standing(record);
   assert.equal(asked.length, 1);
+});
+
+test('after a success it is asked as often as it is said, however often that is', async () => {
+  const { replica, record, asked, pass } = start({ every: 1000 });
+  const one = replica();
+  for (let round = 1; round <= 3; round++) {
+    pass(1000);
+    await one.standing(record);
+    assert.equal(asked.length, round);
+  }
 });
 
 test('a refresh token is used by one replica at a time, and the next one is sealed where it is stored', async () => {
