@@ -26,7 +26,8 @@ import {
 import { WRAPPINGS } from './saml-attacks.ts';
 import { startSamlIdp } from './saml-idp.ts';
 
-const one = await startAttackWorld();
+/** Asks for groups so often that a second later is later enough. */
+const one = await startAttackWorld({ login: { recheckEvery: '50ms' } });
 after(() => one[Symbol.asyncDispose]());
 const two = await startAttackWorld({ companies: 'two' });
 after(() => two[Symbol.asyncDispose]());
@@ -212,6 +213,31 @@ refuseAll('people of another company', two, [
     recorded: { name: 'login.refused', reason: 'domain_not_allowed' },
   },
 ]);
+
+test('who has lost the group before their first call never gets in, and that is recorded once', async () => {
+  one.corp.people.set('dora', { email: 'dora@example.com', email_verified: true, groups: ['analysts'] });
+  const login = await logIn(one, { person: 'dora' });
+  const tokens = tokensIn(await redeem(login));
+  one.corp.people.set('dora', { email: 'dora@example.com', email_verified: true, groups: ['guests'] });
+  // Its groups were asked for when the token was issued.
+  const until = performance.now() + 60;
+  while (performance.now() < until) await new Promise(setImmediate);
+  const calls = [];
+  for (let call = 0; call < 3; call++) calls.push(await callWith(login.visitor, tokens.access));
+  assert.deepEqual(calls, [
+    [200, 'not_in_group'],
+    [401, 'session_ended'],
+    [401, 'session_ended'],
+  ]);
+  const lost = (await one.events()).filter(
+    ({ name, session }) => name === 'session.lost' && session === tokens.session,
+  );
+  assert.equal(lost.length, 1);
+  const { calls: asked } = one.corp;
+  const before = asked.token;
+  await callWith(login.visitor, tokens.access);
+  assert.equal(asked.token, before, 'the identity provider is not asked again');
+});
 
 /** The page of a person who is signed in to these pages. */
 async function signedIn(

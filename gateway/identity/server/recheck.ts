@@ -55,7 +55,7 @@ interface Known extends Standing {
   /** Number of the last object read or written, 0 before the first. */
   readonly n: number;
   readonly recheck: string | undefined;
-  /** When it was last tried. */
+  /** When it was last tried in vain; 0 where it has worked since. */
   readonly tried: number;
 }
 
@@ -154,7 +154,7 @@ export function createRecheck(deps: RecheckDeps): Recheck {
     const next = before.n + 1;
     if (!same) await deps.changed(record, answer.groups);
     // Where nothing changed and nothing was used up, there is nothing that another replica has to know.
-    if (same && before.recheck === undefined) return { ...before, at, tried: at };
+    if (same && before.recheck === undefined) return { ...before, at, tried: 0 };
     const recheck =
       answer.refreshToken === undefined
         ? before.recheck
@@ -162,7 +162,7 @@ export function createRecheck(deps: RecheckDeps): Recheck {
     const stored: Stored = { at, groups: answer.groups, ...(recheck === undefined ? {} : { recheck }) };
     const outcome = await state.create(`groups/${session}/${next}.json`, Buffer.from(JSON.stringify(stored)));
     // Another replica that asked the directory was quicker; what it found is as new as this.
-    return outcome === 'created' ? { groups: answer.groups, at, n: next, recheck, tried: at } : catchUp(record);
+    return outcome === 'created' ? { groups: answer.groups, at, n: next, recheck, tried: 0 } : catchUp(record);
   }
 
   async function current(record: GrantRecord): Promise<Standing> {
