@@ -212,12 +212,12 @@ async function browse(shown: URL, user: string): Promise<Response> {
 /** Says no on the gateway's own page. */
 async function cancel(shown: URL): Promise<Response> {
   const started = await fetch(shown, { redirect: 'manual' });
-  const cookie = started.headers
-    .getSetCookie()
-    .map((line) => line.split(';')[0])
-    .join('; ');
+  const given = (response: Response): (string | undefined)[] =>
+    response.headers.getSetCookie().map((line) => line.split(';')[0]);
   const page = new URL(started.headers.get('location') ?? '', shown);
-  const html = await (await fetch(page, { headers: { cookie } })).text();
+  const asked = await fetch(page, { headers: { cookie: given(started).join('; ') } });
+  const cookie = [...given(started), ...given(asked)].join('; ');
+  const html = await asked.text();
   const csrf = /name="csrf" value="([^"]+)"/.exec(html)?.[1] ?? '';
   const body = new URLSearchParams({ csrf, action: 'cancel' });
   const resumed = await fetch(page, { method: 'POST', body, headers: { cookie }, redirect: 'manual' });
