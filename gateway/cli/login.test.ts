@@ -211,17 +211,23 @@ async function browse(shown: URL, user: string): Promise<Response> {
 
 /** Says no on the gateway's own page. */
 async function cancel(shown: URL): Promise<Response> {
-  const started = await fetch(shown, { redirect: 'manual' });
-  const given = (response: Response): (string | undefined)[] =>
-    response.headers.getSetCookie().map((line) => line.split(';')[0]);
-  const page = new URL(started.headers.get('location') ?? '', shown);
-  const asked = await fetch(page, { headers: { cookie: given(started).join('; ') } });
-  const cookie = [...given(started), ...given(asked)].join('; ');
-  const html = await asked.text();
-  const csrf = /name="csrf" value="([^"]+)"/.exec(html)?.[1] ?? '';
-  const body = new URLSearchParams({ csrf, action: 'cancel' });
-  const resumed = await fetch(page, { method: 'POST', body, headers: { cookie }, redirect: 'manual' });
-  const back = await fetch(resumed.headers.get('location') ?? '', { headers: { cookie }, redirect: 'manual' });
+  const cookies = new Map<string, string>();
+  const go = async (target: string | URL, body?: URLSearchParams): Promise<Response> => {
+    const response = await fetch(target, {
+      redirect: 'manual',
+      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
+      ...(body === undefined ? {} : { method: 'POST', body }),
+    });
+    for (const line of response.headers.getSetCookie()) {
+      const [name = '', value = ''] = line.split(';')[0]?.split('=') ?? [];
+      cookies.set(name, value);
+    }
+    return response;
+  };
+  const page = (await go(shown)).headers.get('location') ?? '';
+  const csrf = /name="csrf" value="([^"]+)"/.exec(await (await go(page)).text())?.[1] ?? '';
+  const resumed = await go(page, new URLSearchParams({ csrf, action: 'cancel' }));
+  const back = await go(resumed.headers.get('location') ?? '');
   return fetch(back.headers.get('location') ?? '');
 }
 
