@@ -123,6 +123,22 @@ test('a connection with a host of its own is an issuer there', async () => {
   assert.deepEqual([answer.status, answer.json.error], [400, 'invalid_grant']);
 });
 
+test('pages of other sites read nothing of a client that is not theirs', async () => {
+  const by = createVisitor(world);
+  const form = { grant_type: 'refresh_token', refresh_token: 'x', client_id: 'web' };
+  const allowed = async (origin: string): Promise<unknown> =>
+    (await post(by, '/fixture/oauth/token', form, { origin })).headers['access-control-allow-origin'];
+  assert.equal(await allowed('https://app.example.com'), 'https://app.example.com');
+  for (const origin of [
+    'https://evil.example',
+    'https://app.example.com.evil.example',
+    'http://app.example.com',
+    'null',
+  ]) {
+    assert.equal(await allowed(origin), undefined, origin);
+  }
+});
+
 interface Flood {
   readonly what: string;
   readonly requests: number;

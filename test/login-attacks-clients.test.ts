@@ -195,6 +195,11 @@ refuseAll('registrations', world, [
     'invalid_redirect_uri',
   ),
   registration('no way back', {}, 'invalid_redirect_uri'),
+  registration(
+    'longer than it may be',
+    { redirect_uris: ['http://127.0.0.1/callback'], more: 'x'.repeat(17_000) },
+    'invalid_client_metadata',
+  ),
   registration('no JSON', 'redirect_uris=http://127.0.0.1/callback', 'invalid_client_metadata'),
   registration(
     'another grant',
