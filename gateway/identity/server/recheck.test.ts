@@ -63,9 +63,9 @@ function start(options: { every?: number; token?: string; provider?: string | un
     resources: [],
     ...(options.token === undefined ? {} : { recheck: keyring.seal('idp-refresh-token', options.token, SESSION) }),
   };
-  const replica = (): Recheck =>
+  const replica = (over: Store = state): Recheck =>
     createRecheck({
-      state,
+      state: over,
       clock,
       rules: () => ({
         every: options.every ?? EVERY,
@@ -257,4 +257,41 @@ test('what fails in another way is no loss of standing', async () => {
   });
   pass(EVERY);
   await assert.rejects(replica().standing(record), TypeError);
+});
+
+test('what was sealed with a secret that is gone asks nobody, and the session ends', async () => {
+  const { replica, record, asked, pass } = start({ token: 'first' });
+  const foreign = createKeyring([randomBytes(32)]).seal('idp-refresh-token', 'first', SESSION);
+  pass(EVERY);
+  await assert.rejects(replica().standing({ ...record, recheck: foreign }), lost('groups_unknown'));
+  assert.equal(asked.length, 0);
+});
+
+test('however often asking failed, it is tried again', async () => {
+  const { state, replica, record, asked, pass, answers } = start({ token: 'first' });
+  for (let k = 0; k < 150; k++) {
+    await state.create(`groups/${SESSION}/1.claim.${k}.json`, Buffer.from(JSON.stringify({ at: START })));
+  }
+  pass(EVERY);
+  answers(async () => ({ groups: ['owners'], refreshToken: 'second' }));
+  assert.deepEqual((await replica().standing(record)).groups, ['owners']);
+  assert.equal(asked.length, 1);
+});
+
+test('what another replica found while this one claimed is not asked again', async () => {
+  const { state, replica, record, asked, pass } = start({ token: 'first' });
+  pass(EVERY);
+  const slow: Store = {
+    ...state,
+    async create(name, bytes) {
+      const outcome = await state.create(name, bytes);
+      if (name.includes('.claim.')) {
+        const found = { at: START + EVERY, groups: ['owners'], recheck: record.recheck };
+        await state.create(`groups/${SESSION}/1.json`, Buffer.from(JSON.stringify(found)));
+      }
+      return outcome;
+    },
+  };
+  assert.deepEqual((await replica(slow).standing(record)).groups, ['owners']);
+  assert.equal(asked.length, 0);
 });
