@@ -86,10 +86,13 @@ export async function pollFreezes({ freezes, system, sessions, log }: Runtime): 
  * Who was blocked or let in again since the last look: recorded, and a blocked principal's sessions end. Rejects, after
  * all of that, where a block could not be read or recorded.
  */
-export async function pollBlocks({ blocks, system, sessions, log }: Runtime): Promise<void> {
+export async function pollBlocks({ authorization, blocks, system, sessions, log }: Runtime): Promise<void> {
   const { on, off, failure } = await blocks.poll();
   for (const { id, who, actor } of on) {
     log.warn({ event: 'block_on', id, who, actor }, 'A principal is blocked.');
+    if ('principal' in who && who.issuer !== undefined) {
+      await authorization.forgetAccounts({ issuer: who.issuer, subject: who.principal });
+    }
   }
   for (const { it, how } of off) log.info({ event: 'block_off', id: it.id, how }, 'A block has ended.');
   // At each look: a session that was still being opened when its principal was blocked is there a look later.

@@ -31,6 +31,7 @@ import type { FileSystem } from './recording/file-system.ts';
 import { openRecorder, type Recorder } from './recording/recorder.ts';
 import { openSystemStrand } from './recording/system.ts';
 import { repeat } from './repeat.ts';
+import { blockedError } from './sessions/block.ts';
 import { createBlocks } from './sessions/blocks.ts';
 import { createEnds } from './sessions/ends.ts';
 import { createEventIds } from './sessions/event-ids.ts';
@@ -116,9 +117,19 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     ends,
     clock,
     ownSecret: disk.keys.login,
+    disk: disk.ledger,
+    replicasWithoutSecret: () =>
+      log.warn(
+        { event: 'login_secret_missing' },
+        'Another gateway has used this state, and login.secrets is empty: a login that begins on one ends on the other. Give all of them the same secret.',
+      ),
     login: () => configurations.inForce().login,
     config: () => configurations.inForce().config,
     secrets: createGoogleSecrets(createGoogleApi({ google: config.google })),
+    blocked(principal) {
+      const block = blocks.match(principal);
+      return block === undefined ? undefined : blockedError(block).message;
+    },
     refreshFailed: (connection, error) =>
       log.warn(
         { event: 'credential_refresh_failed', connection, reason: loggableReason(error) },

@@ -12,7 +12,6 @@ import {
   follow,
   logIn,
   type Outcome,
-  post,
   readConsent,
   redeem,
   requestFor,
@@ -151,7 +150,24 @@ refuseAll('links that lead into another’s login', world, [
   over('another login in the place of this one', async (by) => {
     const [theirs, mine] = [await consentIn(createVisitor(world)), await consentIn(by)];
     for (const [name, value] of by.cookiesFor(mine.url)) by.plant(name, value, theirs.url.pathname);
-    return agree(by, theirs);
+    return by.send(theirs.url);
+  }),
+  over('a login that was begun at another connection', async (by) => {
+    const theirs = await toConsent(by, requestFor(world, { connection: 'other' }));
+    const here = theirs.url.pathname.replace('/other/', '/fixture/');
+    for (const [name, value] of by.cookiesFor(theirs.url)) {
+      if (!name.startsWith('__Host-')) by.plant(name, value, here);
+    }
+    return by.send(here);
+  }),
+  over('the attacker’s consent, in the victim’s browser, to a login that a neighbouring host put there', async (by) => {
+    const attacker = createVisitor(world);
+    const page = await consentIn(attacker);
+    for (const [name, value] of attacker.cookiesFor(page.url)) {
+      if (!name.startsWith('__Host-')) by.plant(name, value, page.url.pathname);
+    }
+    await by.send(page.url);
+    return agree(by, page);
   }),
   {
     name: 'the victim’s code in the attacker’s login',
@@ -326,5 +342,4 @@ test('the identity provider’s tokens reach no client', async () => {
   const { json } = await redeem(login);
   const told = JSON.stringify(json) + login.arrived.href;
   for (const one of world.corp.secrets) assert.ok(!told.includes(one));
-  void post;
 });

@@ -1,16 +1,13 @@
-/** Attacks of clients and strangers: authorization requests, registrations, floods, addresses. */
+/** Attacks of clients and strangers: authorization requests, ways back, ids, registrations. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { sealClientId } from '../gateway/identity/clients/registration.ts';
 import { createKeyring } from '../gateway/identity/keyring.ts';
 import { type Attack, refuseAll } from './login-attack-cases.ts';
 import { freshSecret, startAttackWorld } from './login-attack-world.ts';
-import { createVisitor, logIn, post, redeem, refusalIn, requestFor, tokensIn, type Visitor } from './login-visitor.ts';
+import { createVisitor, logIn, redeem, refusalIn, requestFor, tokensIn } from './login-visitor.ts';
 
-const world = await startAttackWorld({
-  login: { clientMetadataHosts: ['app.localhost'] },
-  connections: { crm: { host: 'crm.example.com' } },
-});
+const world = await startAttackWorld({ login: { clientMetadataHosts: ['app.localhost'] } });
 after(() => world[Symbol.asyncDispose]());
 
 const RECORDED = { name: 'refused', reason: 'login_refused', connection: 'fixture' };
@@ -198,6 +195,11 @@ refuseAll('registrations', world, [
     'invalid_redirect_uri',
   ),
   registration('no way back', {}, 'invalid_redirect_uri'),
+  registration(
+    'longer than it may be',
+    { redirect_uris: ['http://127.0.0.1/callback'], more: 'x'.repeat(17_000) },
+    'invalid_client_metadata',
+  ),
   registration('no JSON', 'redirect_uris=http://127.0.0.1/callback', 'invalid_client_metadata'),
   registration(
     'another grant',
@@ -253,165 +255,4 @@ test('claims that are asked for are not given, scopes neither', async () => {
   const { id } = tokensIn({ status: 200, headers: {}, json });
   const said = JSON.parse(Buffer.from(id.split('.')[1] ?? '', 'base64url').toString());
   assert.deepEqual(Object.keys(said).sort(), ['aud', 'exp', 'iat', 'iss', 'sub']);
-});
-
-interface Place {
-  readonly name: string;
-  readonly path: string;
-  readonly method?: string;
-  readonly headers?: Record<string, string>;
-  readonly status?: number;
-  readonly reason?: string;
-}
-
-const token = '/fixture/oauth/token';
-const PLACES: readonly Place[] = [
-  {
-    name: 'a foreign Host',
-    path: '/fixture/oauth/jwks',
-    headers: { host: 'evil.example' },
-    status: 421,
-    reason: 'host_refused',
-  },
-  { name: 'a dot segment', path: '/fixture/oauth/x/../token', status: 400, reason: 'bad_http' },
-  { name: 'an encoded dot segment', path: '/fixture/oauth/%2e%2e/token', status: 400, reason: 'bad_http' },
-  { name: 'an encoded slash', path: '/fixture%2foauth/token', status: 400, reason: 'bad_http' },
-  { name: 'an empty segment', path: '/fixture//oauth/token', status: 400, reason: 'bad_http' },
-  { name: 'an encoded letter', path: '/fixture/oauth/%74oken' },
-  { name: 'capitals', path: '/fixture/OAUTH/TOKEN' },
-  { name: 'a slash behind', path: `${token}/` },
-  { name: 'a slash behind the first step', path: '/fixture/oauth/authorize/?response_mode=form_post' },
-  { name: 'more behind', path: `${token}/more` },
-  ...[
-    'userinfo',
-    'introspect',
-    'par',
-    'request',
-    'end',
-    'end/confirm',
-    'device',
-    'backchannel',
-    'challenge',
-    'register/x',
-  ].map((path): Place => ({ name: `an endpoint that is not offered: ${path}`, path: `/fixture/oauth/${path}` })),
-  { name: 'no connection', path: '/oauth/authorize' },
-  { name: 'a connection of nobody', path: '/nobody/oauth/jwks' },
-  { name: 'a name of every object', path: '/constructor/oauth/jwks' },
-  { name: 'another name of every object', path: '/__proto__/oauth/jwks' },
-  { name: 'an identity provider of that name', path: '/oauth/saml/constructor' },
-  { name: 'the issuer of a host under the public one', path: '/crm/oauth/jwks' },
-  { name: 'another issuer at a connection’s host', path: '/fixture/oauth/jwks', headers: { host: 'crm.example.com' } },
-  { name: 'the pages at a connection’s host', path: '/connect', headers: { host: 'crm.example.com' } },
-  {
-    name: 'the way back at a connection’s host',
-    path: '/oauth/callback/corp?state=x',
-    headers: { host: 'crm.example.com' },
-  },
-  { name: 'a client’s registration by GET', path: '/fixture/oauth/register' },
-  { name: 'a consent by PUT', path: '/fixture/oauth/interaction/aaaaaaaaaaaaaaaaaaaaa', method: 'PUT' },
-  { name: 'a consent by HEAD', path: '/fixture/oauth/interaction/aaaaaaaaaaaaaaaaaaaaa', method: 'HEAD' },
-  { name: 'pages by DELETE', path: '/connect', method: 'DELETE' },
-  { name: 'the end of a login by HEAD', path: '/connect/finish?ticket=x', method: 'HEAD' },
-];
-
-refuseAll(
-  'addresses that are none',
-  world,
-  PLACES.map(({ name, path, method = 'GET', headers, status = 404, reason = 'not_found' }) => ({
-    name,
-    async run(by: Visitor) {
-      const answer = await by.send(path, { method, ...(headers === undefined ? {} : { headers }) });
-      return [answer.status, undefined] as const;
-    },
-    refused: [status, undefined] as const,
-    recorded: { name: 'refused', reason },
-  })),
-);
-
-test('no header of a client’s says where the gateway is', async () => {
-  const by = createVisitor(world);
-  const lies = {
-    'x-forwarded-host': 'evil.example',
-    'x-forwarded-proto': 'gopher',
-    'x-forwarded-prefix': '/evil',
-    forwarded: 'host=evil.example;proto=http',
-    'x-original-url': '/evil',
-    'x-rewrite-url': '/evil',
-  };
-  for (const path of [
-    '/fixture/.well-known/openid-configuration',
-    '/.well-known/oauth-authorization-server/fixture',
-    '/.well-known/oauth-protected-resource/fixture/mcp',
-  ]) {
-    const plain = await by.send(path);
-    assert.equal(plain.status, 200);
-    assert.equal((await by.send(path, { headers: lies })).body, plain.body, path);
-  }
-  const begun = await by.send(requestFor(world).url, { headers: lies });
-  assert.equal(begun.onward?.origin, world.origin);
-  const consent = await by.send(begun.onward ?? '', { headers: lies });
-  assert.match(consent.body, new RegExp(`action="${world.origin}/fixture/oauth/interaction/`));
-  assert.ok(!consent.body.includes('evil'));
-});
-
-test('a connection with a host of its own is an issuer there', async () => {
-  const by = createVisitor(world);
-  const { body } = await by.send('/.well-known/openid-configuration', { headers: { host: 'crm.example.com' } });
-  const { issuer } = JSON.parse(body);
-  assert.match(issuer, /^http:\/\/crm\.example\.com:\d+$/);
-  const answer = await post(
-    by,
-    '/oauth/token',
-    { grant_type: 'refresh_token', refresh_token: 'x', client_id: 'alpha' },
-    { host: 'crm.example.com' },
-  );
-  assert.deepEqual([answer.status, answer.json.error], [400, 'invalid_grant']);
-});
-
-interface Flood {
-  readonly what: string;
-  readonly requests: number;
-  send(by: Visitor): Promise<{ readonly status: number; readonly headers: Readonly<Record<string, unknown>> }>;
-}
-
-const FLOODS: readonly Flood[] = [
-  {
-    what: 'registrations',
-    requests: 25,
-    send: (by) =>
-      by.send('/fixture/oauth/register', {
-        body: JSON.stringify({ redirect_uris: metadata.redirect_uris }),
-        headers: { 'content-type': 'application/json' },
-      }),
-  },
-  { what: 'authorization requests', requests: 125, send: (by) => by.send(requestFor(world).url) },
-  { what: 'token requests', requests: 245, send: (by) => by.send(token, { form: { grant_type: 'refresh_token' } }) },
-  {
-    what: 'logins that are none',
-    requests: 485,
-    send: (by) => by.send('/fixture/oauth/interaction/aaaaaaaaaaaaaaaaaaaaa'),
-  },
-  { what: 'answers of nobody', requests: 485, send: (by) => by.send('/oauth/callback/corp?state=x&code=x') },
-  { what: 'pages', requests: 485, send: (by) => by.send('/connect/finish?ticket=x') },
-];
-
-test('floods from one address are refused, and are one event; others are served', async (t) => {
-  for (const { what, requests, send } of FLOODS) {
-    await t.test(what, async () => {
-      const flooder = createVisitor(world);
-      const answers = [];
-      for (let sent = 0; sent < requests; sent += 25) {
-        answers.push(
-          ...(await Promise.all(Array.from({ length: Math.min(25, requests - sent) }, () => send(flooder)))),
-        );
-      }
-      const refused = answers.filter(({ status }) => status === 429);
-      assert.ok(refused.length >= 1 && refused.length <= 10, `${refused.length}`);
-      for (const { headers } of refused) assert.equal(headers['retry-after'], '60');
-      assert.notEqual((await send(createVisitor(world))).status, 429);
-      const events = (await world.events()).filter(({ address }) => address === flooder.address);
-      assert.equal(events.filter(({ reason }) => reason === 'too_many_logins').length, 1);
-      assert.ok(what === 'registrations' || events.length <= 3, `${events.length} events`);
-    });
-  }
 });

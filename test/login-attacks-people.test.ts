@@ -4,11 +4,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { readRegistration, sealClientId } from '../gateway/identity/clients/registration.ts';
 import { type Attack, isLike, refuseAll } from './login-attack-cases.ts';
 import { startAttackWorld } from './login-attack-world.ts';
 import {
   type Answer,
   agree,
+  answered,
   atIdp,
   type ConsentPage,
   callWith,
@@ -18,6 +20,8 @@ import {
   type Outcome,
   readConsent,
   redeem,
+  refresh,
+  refusalIn,
   requestFor,
   toConsent,
   tokensIn,
@@ -26,9 +30,10 @@ import {
 import { WRAPPINGS } from './saml-attacks.ts';
 import { startSamlIdp } from './saml-idp.ts';
 
-const one = await startAttackWorld();
+/** Asks for groups so often that a second later is later enough. */
+const one = await startAttackWorld({ login: { recheckEvery: '50ms' } });
 after(() => one[Symbol.asyncDispose]());
-const two = await startAttackWorld({ companies: 'two' });
+const two = await startAttackWorld({ companies: 'two', login: { registration: 'off' } });
 after(() => two[Symbol.asyncDispose]());
 
 /** A login of this browser at one of the two companies, up to its identity provider. */
@@ -212,6 +217,53 @@ refuseAll('people of another company', two, [
     recorded: { name: 'login.refused', reason: 'domain_not_allowed' },
   },
 ]);
+
+test('who has lost the group before their first call never gets in, and that is recorded once', async () => {
+  one.corp.people.set('dora', { email: 'dora@example.com', email_verified: true, groups: ['analysts'] });
+  const login = await logIn(one, { person: 'dora' });
+  const tokens = tokensIn(await redeem(login));
+  one.corp.people.set('dora', { email: 'dora@example.com', email_verified: true, groups: ['guests'] });
+  // Its groups were asked for when the token was issued.
+  const until = performance.now() + 60;
+  while (performance.now() < until) await new Promise(setImmediate);
+  const calls = await Promise.all([1, 2, 3].map(() => callWith(login.visitor, tokens.access)));
+  // Who asks while it is being found out is told the same, who asks later that it is over.
+  for (const [, code] of calls) assert.match(String(code), /^(not_in_group|session_ended)$/);
+  assert.ok(calls.some(([, code]) => code === 'not_in_group'));
+  assert.deepEqual(await callWith(login.visitor, tokens.access), [401, 'session_ended']);
+  const lost = (await one.events()).filter(
+    ({ name, session }) => name === 'session.lost' && session === tokens.session,
+  );
+  assert.equal(lost.length, 1);
+  const { calls: asked } = one.corp;
+  const before = asked.token;
+  await callWith(login.visitor, tokens.access);
+  assert.equal(asked.token, before, 'the identity provider is not asked again');
+});
+
+test('who has lost the group gets no new token', async () => {
+  one.corp.people.set('finn', { email: 'finn@example.com', email_verified: true, groups: ['analysts'] });
+  const login = await logIn(one, { person: 'finn' });
+  const tokens = tokensIn(await redeem(login));
+  one.corp.people.set('finn', { email: 'finn@example.com', email_verified: true, groups: ['guests'] });
+  const until = performance.now() + 60;
+  while (performance.now() < until) await new Promise(setImmediate);
+  assert.deepEqual(answered(await refresh(login.visitor, tokens.refresh)), [400, 'invalid_grant']);
+  await one.eventually(({ name, session }) => name === 'session.lost' && session === tokens.session);
+});
+
+test('where nobody may register, nobody does, and ids that were given out before are none', async () => {
+  const by = createVisitor(two);
+  const body = JSON.stringify({ redirect_uris: ['http://127.0.0.1/callback'] });
+  const answer = await by.send('/fixture/oauth/register', { body, headers: { 'content-type': 'application/json' } });
+  assert.equal(answer.status, 404);
+  const { body: metadata } = await by.send('/fixture/.well-known/openid-configuration');
+  assert.ok(!metadata.includes('registration_endpoint'));
+  const read = readRegistration(JSON.parse(body), { redirectHosts: [] });
+  const id = read.ok ? sealClientId(two.keyring, read.metadata, Date.now()) : '';
+  const refused = await by.send(requestFor(two, { client: id }).url);
+  assert.deepEqual(refusalIn(refused), [400, 'invalid_client']);
+});
 
 /** The page of a person who is signed in to these pages. */
 async function signedIn(

@@ -24,6 +24,7 @@ import {
   type Visitor,
 } from './login-visitor.ts';
 import { call } from './raw-client.ts';
+import { openRaw, requestOf } from './raw-socket.ts';
 
 const world = await startAttackWorld({ replicas: [{}, {}] });
 after(() => world[Symbol.asyncDispose]());
@@ -212,7 +213,7 @@ describe('on two replicas', { concurrency: true }, () => {
   });
 });
 
-describe('with other secrets, or none', { concurrency: true }, () => {
+describe('with other secrets, or none, or no patience', { concurrency: true }, () => {
   test('replicas in the middle of a change of secrets take what the other one made', async () => {
     const [before, next] = [freshSecret(), freshSecret()];
     await using changing = await startAttackWorld({
@@ -272,5 +273,22 @@ describe('with other secrets, or none', { concurrency: true }, () => {
     await rename(`${folder}/elsewhere`, `${folder}/store-state`);
     await becomes([200, undefined], () => callWith(by, tokens.access));
     assert.equal((await refresh(by, tokens.refresh)).status, 200);
+  });
+
+  test('who never ends what they send is cut off', { timeout: 40_000 }, async () => {
+    const { port = 0 } = world.replicas[0] ?? {};
+    const { host } = new URL(world.origin);
+    const form = { host, type: 'application/x-www-form-urlencoded', framing: ['Content-Length: 1000'], body: 'a' };
+    await Promise.all(
+      ['/fixture/oauth/token', '/fixture/oauth/register', '/oauth/callback/corp', '/connect'].map(async (target) => {
+        const raw = await openRaw(port);
+        raw.send(requestOf({ ...form, target }));
+        const trickle = setInterval(() => raw.send('a'), 500);
+        const began = performance.now();
+        assert.equal(await raw.closed(), '', target);
+        clearInterval(trickle);
+        assert.ok(performance.now() - began < 20_000);
+      }),
+    );
   });
 });

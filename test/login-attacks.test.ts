@@ -59,6 +59,7 @@ function token(name: string, make: () => Promise<string> | string): Attack {
 test('before all: the session that the attacks are about is one that may call', async () => {
   assert.deepEqual(await callWith(createVisitor(world), ana.access), [200, undefined]);
   assert.deepEqual(await callWith(createVisitor(world), await forged({})), [200, undefined]);
+  assert.deepEqual(await callWith(createVisitor(world), elsewhere.access, { connection: 'other' }), [200, undefined]);
 });
 
 refuseAll('tokens that are none of this connection’s', world, [

@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { loadConfigFile } from '../gateway/config-file.ts';
 import { createKeyring } from '../gateway/identity/keyring.ts';
 import { openUserCredentials } from '../gateway/identity/upstream-consent.ts';
+import { createBlock } from '../gateway/sessions/block-record.ts';
 import { openStore } from '../gateway/store/open.ts';
 import { secret } from './canaries.ts';
 import { type GatewayUnderTest, startGatewayInFrontOf } from './gateway-under-test.ts';
@@ -17,6 +18,7 @@ import { startUpstreamOAuth, type UpstreamOAuth } from './upstream-oauth.ts';
 
 const LOGIN_SECRET = secret('the-login-secret-of-this-test-of-32-bytes-and-more', 'the login secret');
 const secretFile = join(tmpdir(), `verbatim-login-secret-${process.pid}`);
+const BOB = { name: 'bob', fullName: 'Bob', email: 'bob@example.com', work: 'a test', groups: ['engineers'] };
 const LIST = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' });
 let double: UpstreamOAuth;
 let gateway: GatewayUnderTest;
@@ -97,4 +99,24 @@ test('a login goes through the upstream’s consent once, and /connect says so',
     const answer = await rawCall(world.mcp, { token: storage.kept().accessToken, body: LIST }).answer;
     assert.deepEqual(JSON.parse((await answer.whole()).toString()).result, { who: 'ana' });
   }
+});
+
+test('whose principal is blocked, whose own token goes: here, and at its server', async () => {
+  await using world = await startLoginWorld({ upstream: double.url, connection: { credential: { userOauth: {} } } });
+  const { origin } = new URL(world.mcp);
+  const storage = createLoginStorage('bob', async (url) =>
+    url.href.startsWith(`${double.issuer}/`) ? double.visit(url.href, 'bob', origin) : undefined,
+  );
+  world.setPeople([{ ...BOB, groups: ['analysts'] }]);
+  await loginWithSdk(world.mcp, storage);
+  const loaded = loadConfigFile(world.gateway.configFile);
+  assert.ok(loaded.ok);
+  const { state, audit } = loaded.config.stores;
+  const revoked = double.revoked();
+  await createBlock(
+    { state: openStore(state), audit: openStore(audit), now: Date.now },
+    { who: { principal: 'bob', issuer: world.idp.issuer }, reason: 'a test', actor: 'os:test' },
+  );
+  while (double.revoked() === revoked) await new Promise((done) => setTimeout(done, 50));
+  assert.equal(double.revoked(), revoked + 1);
 });

@@ -118,7 +118,13 @@ function heading(context: Context, info: SessionInfo, url: string): string[] {
   const who =
     principal === undefined
       ? '-'
-      : `${whoOf(info)} (${principal.kind}; groups ${principal.groups.join(', ') || 'none'}; ${principal.subject} of ${principal.issuer})`;
+      : `${whoOf(info)} (${[
+          principal.kind,
+          `groups ${principal.groups.join(', ') || 'none'}`,
+          ...(principal.owner === undefined ? [] : [`owner ${principal.owner}`]),
+          ...(principal.onBehalfOf === undefined ? [] : [`for ${principal.onBehalfOf}`]),
+          `${principal.subject} of ${principal.issuer}`,
+        ].join('; ')})`;
   const software = [client?.name ?? client?.id ?? '-', ...(client?.version === undefined ? [] : [client.version])].join(
     ' ',
   );

@@ -79,6 +79,8 @@ export type LoginRefusal =
   | 'domain_not_allowed'
   | 'groups_unknown'
   | 'not_in_group'
+  /** An operator keeps them out. */
+  | 'principal_blocked'
   /** The login took too long, was used before, or is another browser's. */
   | 'login_over';
 

@@ -18,6 +18,7 @@ const WORDS: Record<LoginRefusal, string> = {
   domain_not_allowed: 'Your account is not one of this company. Log in with your account at work.',
   groups_unknown: 'Your groups could not be found out, so nobody can say what you may use. Tell who runs this gateway.',
   not_in_group: 'You are in no group that may use this. Ask for access where you work.',
+  principal_blocked: 'An operator keeps you out until that is lifted.',
   login_over: 'This login is over. Start again where you came from.',
 };
 

@@ -93,7 +93,8 @@ function account({ account, name, title }: PageConnection, around: Around): Html
     case 'not_needed':
       return undefined;
     case 'connected':
-      return html`<p class="small soft">Your own account there is connected since ${time(account.since, around.now)}.</p>`;
+      return html`<ul class="rows"><li><div>Your own account there<p>Connected since ${time(account.since, around.now)}</p></div>
+${form(around, name, 'account', 'disconnect', html`Disconnect<span class="unseen"> your account for ${outside(title, 60)}</span>`)}</li></ul>`;
     case 'needed':
     case 'failed':
       return html`<div class="note ${account.state === 'failed' ? 'bad' : 'warn'} stack">

@@ -14,7 +14,7 @@ export interface ConnectPage {
   readonly connections: readonly PageConnection[];
   /** What the form before did, in a sentence: said once, at the top. */
   readonly notice?: { readonly kind: 'good' | 'bad'; readonly words: string };
-  /** Where all forms but sign-out go, with `csrf`, `connection` and `forget=<consent>`, `end=<session>` or `account=connect`. */
+  /** Where all forms but sign-out go, with `csrf`, `connection` and `forget=<consent>`, `end=<session>` or `account=connect|disconnect`. */
   readonly action: string;
   readonly signOutAction: string;
   readonly csrf: string;

@@ -45,6 +45,8 @@ export interface AuthorizationServer {
   check(token: string, connection: string, login: Login): Promise<Principal | undefined>;
   /** Asks for the standing of people whose sessions are open here, where it is time to. Rejects where that failed. */
   renew(sessions: readonly string[]): Promise<void>;
+  /** The person may not be here any more: their own credentials at upstreams go. Never rejects. */
+  forgetAccounts(person: { readonly issuer: string; readonly subject: string }): Promise<void>;
   /** Something went wrong for a person: for their own page. */
   noteError(principal: Principal, connection: string, error: { words: string; reference: string }): void;
 }
@@ -55,11 +57,17 @@ export interface AuthorizationServerDeps {
   readonly ends: Ends;
   readonly clock: Clock;
   readonly ownSecret: Buffer;
+  /** Id of this gateway's disk. */
+  readonly disk: string;
+  /** Without a secret in common, what one replica begins another can't finish. */
+  replicasWithoutSecret(): void;
   /** Of the configuration in force. */
   login(): Login | undefined;
   config(): Config;
   /** Who reads `gcp-secret:` references. */
   readonly secrets: GoogleSecrets;
+  /** Why an operator keeps somebody out, in words for them; undefined where nobody does. */
+  blocked(principal: { issuer: string; subject: string; email?: string }): string | undefined;
   /** A person's own upstream credential could not be refreshed; the one before it is still in use. */
   refreshFailed(connection: string, error: unknown): void;
   addressOf(request: IncomingMessage): string;
@@ -112,7 +120,7 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
       if (target !== undefined) await accounts.forget(target, { issuer, subject }, reason);
     },
   });
-  const authorize = createAuthorize({ grants, now, event });
+  const authorize = createAuthorize({ grants, now, event, blocked: deps.blocked });
   const interactions = createInteractions({ flow, authorize, consents, browsers, accounts, event, refused });
   const connect = createConnect({ flow, grants, consents, browsers, errors, accounts, now, event, refused });
   const routes = createLoginRoutes({
@@ -164,13 +172,15 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
 
   async function mayGoOn(session: string): Promise<boolean> {
     await own.renew(session);
-    return (await grants.find(session)) !== undefined;
+    const record = await grants.find(session);
+    return record !== undefined && deps.blocked(record) === undefined;
   }
 
   return {
     credentials,
     async open(config) {
       if (config.login === undefined) return undefined;
+      if (config.login.secrets.length === 0 && (await isAmongOthers(deps))) deps.replicasWithoutSecret();
       return openLogin(config, config.login, {
         state,
         now,
@@ -191,6 +201,11 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
       const failed = settled.find((one) => one.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
     },
+    async forgetAccounts(person) {
+      const connections = Object.values(deps.config().connections);
+      // What could not be deleted is of no use while they may not be here, and is tried again at the next start.
+      await Promise.allSettled(connections.map((one) => accounts.forget(one, person, 'blocked')));
+    },
     noteError: (principal, connection, error) => errors.note(accountIdOf(principal), connection, error),
   };
 }
@@ -207,6 +222,14 @@ function rulesOf(login: Login | undefined) {
     agentGroups: (clientId: string) => settings.clients[clientId]?.agent?.groups,
     groupsOf: (connection: string) => config.connections[connection]?.groups ?? [],
   };
+}
+
+/** Whether another disk of this state has keys of its own too. */
+async function isAmongOthers({ state, disk }: Pick<AuthorizationServerDeps, 'state' | 'disk'>): Promise<boolean> {
+  const own = `login-keys/${disk}.json`;
+  await state.create(own, Buffer.from('{}'));
+  for await (const name of state.list('login-keys/')) if (name !== own) return true;
+  return false;
 }
 
 /** What is sealed for as long as a person's account is connected outlives configurations: whichever is in force opens it. */

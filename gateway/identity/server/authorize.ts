@@ -1,7 +1,7 @@
 /** Gives a person or an agent their grant: the one place where a login becomes a session. */
 import { uuidv7 } from 'uuidv7';
 import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
-import type { BrokeredIdentity } from '../broker/identity-provider.ts';
+import { type BrokeredIdentity, LoginRefused } from '../broker/identity-provider.ts';
 import type { GrantRecord, Grants } from './grants.ts';
 import { issuerOf } from './issuer.ts';
 import type { Login } from './login.ts';
@@ -20,7 +20,7 @@ interface Target {
 }
 
 export interface Authorize {
-  /** The person's groups must be known to open a session here. */
+  /** The person's groups must be known to open a session here. Throws `LoginRefused` `principal_blocked`. */
   person(target: Target, provider: string, identity: BrokeredIdentity, entrance: Entrance): Promise<GrantRecord>;
   /** An agent that is registered here, as itself: one token, one session. Throws oidc-provider's errors. */
   agent(target: Omit<Target, 'client'> & { readonly clientId: string }, entrance: Entrance): Promise<GrantRecord>;
@@ -33,11 +33,15 @@ export function createAuthorize(deps: {
   readonly grants: Grants;
   readonly now: () => number;
   event(name: string, details: Record<string, unknown>): Promise<void>;
+  /** Why an operator keeps somebody out, in words for them; undefined where nobody does. */
+  blocked(principal: Pick<GrantRecord, 'issuer' | 'subject' | 'email'>): string | undefined;
 }): Authorize {
   const { grants, now, event } = deps;
 
   async function open(record: GrantRecord, { redirect, address }: Entrance): Promise<GrantRecord> {
     const { session, connection, kind, provider, issuer, subject, email, groups, client } = record;
+    const blocked = deps.blocked(record);
+    if (blocked !== undefined) throw new LoginRefused('principal_blocked', blocked);
     await grants.open(record);
     await event('login', {
       session,
@@ -118,7 +122,9 @@ export function createAuthorize(deps: {
         expires: opened + login.config.sessions.longest,
         resources: resourcesOf(target),
       };
-      return open(record, entrance);
+      return open(record, entrance).catch((error: unknown) => {
+        throw error instanceof LoginRefused ? new errors.AccessDenied(error.message) : error;
+      });
     },
   };
 }

@@ -19,8 +19,7 @@ const SECONDS = 600;
 
 /** The value of this browser's cookie for the login; undefined where it has none. */
 export function bindingOf(request: IncomingMessage, { publicUrl, uid }: LoginId): string | undefined {
-  const value = cookieOf(request, hostCookieName(publicUrl, nameOf(uid)));
-  return value !== undefined && /^[A-Za-z0-9_-]{43}$/.test(value) ? value : undefined;
+  return cookieOf(request, hostCookieName(publicUrl, nameOf(uid)));
 }
 
 /** The same, given to the browser where it has none yet. */

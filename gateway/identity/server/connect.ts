@@ -52,6 +52,7 @@ const NOTICES = new Map([
   ['ended', 'The session has ended. Its client has to log in again.'],
   ['forgotten', 'The client is forgotten. It asks for your consent the next time.'],
   ['connected', 'Your account is connected.'],
+  ['disconnected', 'Your account is disconnected: its keys are deleted here, and revoked where its server takes that.'],
 ]);
 
 export function createConnect(deps: ConnectDeps): Connect {
@@ -181,8 +182,17 @@ export function createConnect(deps: ConnectDeps): Connect {
       return redirect(response, `${publicUrl}/connect?done=forgotten`);
     }
     const connection = login.config.connections[form.get('connection') ?? ''];
-    if (form.get('account') !== 'connect' || connection === undefined || !mayOpen(person, connection)) {
+    if (
+      !['connect', 'disconnect'].includes(form.get('account') ?? '') ||
+      connection === undefined ||
+      !mayOpen(person, connection)
+    ) {
       return redirect(response, `${publicUrl}/connect`);
+    }
+    if (form.get('account') === 'disconnect') {
+      await deps.event('account.disconnected', { connection: connection.name, issuer, subject, address });
+      await accounts.forget(connection, person, 'disconnected');
+      return redirect(response, `${publicUrl}/connect?done=disconnected`);
     }
     const href = await accounts.begin(login, connection, person, `${publicUrl}/connect/account/${connection.name}`);
     sendPage(response, onwardPage({ href, title: connection.title ?? connection.name }));

@@ -3,9 +3,10 @@
  * provider instead of sending the person here. Sources: draft-ietf-oauth-identity-assertion-authz-grant, RFC 7523, and
  * the MCP extension io.modelcontextprotocol/enterprise-managed-authorization.
  */
-import { decodeJwt, jwtVerify } from 'jose';
-import type { default as Provider } from 'oidc-provider';
-import { clientPaths, resourceUrl } from '../../config.ts';
+import { decodeJwt, errors as joseErrors, jwtVerify } from 'jose';
+import type { KoaContextWithOIDC, default as Provider } from 'oidc-provider';
+import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
+import { GatewayError } from '../../errors.ts';
 import { hashOfParts } from '../../hash-of-parts.ts';
 import type { Store } from '../../store/store.ts';
 import { type Claims, groupsOfClaim } from '../broker/groups-claim.ts';
@@ -87,66 +88,65 @@ export function createIdJags(deps: {
     } catch (error) {
       if (error instanceof errors.OIDCProviderError) throw error;
       if (error instanceof LoginRefused) throw new errors.InvalidGrant(error.message);
-      throw new errors.InvalidGrant('the assertion does not verify');
+      if (error instanceof joseErrors.JOSEError) throw new errors.InvalidGrant('the assertion does not verify');
+      // The provider's keys, or the state, can't be had: nobody's fault who asks.
+      if (error instanceof GatewayError) throw new errors.TemporarilyUnavailable(error.message);
+      throw error;
     }
+  }
+
+  /** What the token is to be for: what is asked for, and what the assertion is for, where they say so. */
+  function resourceOf(login: Login, connection: ConnectionConfig, asked: unknown, meant: unknown): string {
+    const own = clientPaths(connection).map((path) => resourceUrl(login.config, connection.name, path));
+    const [wanted = own[0], ...others] = [...new Set([asked, meant].filter((one) => one !== undefined))];
+    if (others.length > 0 || typeof wanted !== 'string' || !own.includes(wanted)) {
+      throw new errors.InvalidTarget('this is not what the assertion is for');
+    }
+    return wanted;
+  }
+
+  async function exchange(server: Provider, login: Login, target: ConnectionConfig, ctx: KoaContextWithOIDC) {
+    const { client, params } = ctx.oidc;
+    const assertion = String(params?.assertion ?? '');
+    if (client === undefined) throw new errors.InvalidClient('it is not known');
+    if (assertion === '' || assertion.length > MOST_CHARACTERS) {
+      throw new errors.InvalidRequest('there is no assertion, or it is too long');
+    }
+    const id = client.clientId;
+    const { provider, identity, resource } = await identityOf(login, target.name, assertion, id);
+    const audience = resourceOf(login, target, params?.resource, resource);
+    const to = { login, connection: target, client: { id, name: client.clientName ?? id } };
+    const record = await authorize.person(to, provider.name, identity, { address: ctx.ip }).catch((error: unknown) => {
+      throw error instanceof LoginRefused ? new errors.AccessDenied(error.message) : error;
+    });
+    const grant = await server.Grant.find(record.session);
+    if (grant === undefined) throw new errors.InvalidGrant('the session has ended');
+    ctx.oidc.entity('Grant', grant);
+    const token = new server.AccessToken({
+      accountId: String(grant.accountId),
+      client,
+      grantId: record.session,
+      gty: ID_JAG_GRANT,
+      scope: 'mcp',
+    } as never);
+    const jwt = { sign: { alg: 'ES256' } };
+    token.resourceServer = new server.ResourceServer(audience, {
+      scope: 'mcp',
+      audience,
+      accessTokenFormat: 'jwt',
+      jwt,
+    } as never);
+    ctx.oidc.entity('AccessToken', token);
+    const access_token = await token.save();
+    ctx.body = { access_token, expires_in: token.expiration, token_type: token.tokenType, scope: 'mcp' };
   }
 
   return {
     accept(server, login, connection) {
-      if (idJagProviders(login).length === 0) return;
-      server.registerGrantType(
-        ID_JAG_GRANT,
-        async (ctx) => {
-          const { client, params } = ctx.oidc;
-          const target = login.config.connections[connection];
-          if (client === undefined || target === undefined) throw new errors.InvalidClient('it is not known');
-          const assertion = String(params?.assertion ?? '');
-          if (assertion === '' || assertion.length > MOST_CHARACTERS) {
-            throw new errors.InvalidRequest('there is no assertion, or it is too long');
-          }
-          const { provider, identity, resource } = await identityOf(login, connection, assertion, client.clientId);
-          const resources = clientPaths(target).map((path) => resourceUrl(login.config, connection, path));
-          const wanted = params?.resource ?? resource ?? resources[0];
-          // Before a session is opened: for what is not this connection's, or not what the assertion is for, there is none.
-          if (
-            typeof wanted !== 'string' ||
-            !resources.includes(wanted) ||
-            (resource !== undefined && resource !== wanted)
-          ) {
-            throw new errors.InvalidTarget('this is not what the assertion is for');
-          }
-          const record = await authorize.person(
-            { login, connection: target, client: { id: client.clientId, name: client.clientName ?? client.clientId } },
-            provider.name,
-            identity,
-            { address: ctx.ip },
-          );
-          const grant = await server.Grant.find(record.session);
-          if (grant === undefined) throw new errors.InvalidGrant('the session has ended');
-          ctx.oidc.entity('Grant', grant);
-          const token = new server.AccessToken({
-            accountId: String(grant.accountId),
-            client,
-            grantId: record.session,
-            gty: ID_JAG_GRANT,
-            scope: 'mcp',
-          } as never);
-          token.resourceServer = new server.ResourceServer(wanted, {
-            scope: 'mcp',
-            audience: wanted,
-            accessTokenFormat: 'jwt',
-            jwt: { sign: { alg: 'ES256' } },
-          } as never);
-          ctx.oidc.entity('AccessToken', token);
-          ctx.body = {
-            access_token: await token.save(),
-            expires_in: token.expiration,
-            token_type: token.tokenType,
-            scope: 'mcp',
-          };
-        },
-        ['assertion', 'resource', 'scope'],
-      );
+      const target = login.config.connections[connection];
+      if (idJagProviders(login).length === 0 || target === undefined) return;
+      const parameters = ['assertion', 'resource', 'scope'];
+      server.registerGrantType(ID_JAG_GRANT, (ctx) => exchange(server, login, target, ctx), parameters);
     },
   };
 }

@@ -14,7 +14,7 @@ import { consentPage } from '../pages/consent.ts';
 import { messagePage, onwardPage } from '../pages/message.ts';
 import type { Accounts } from './accounts.ts';
 import type { Authorize } from './authorize.ts';
-import { bind, bindingOf, browserOf } from './binding.ts';
+import { bind, browserOf } from './binding.ts';
 import type { Browsers, Person } from './browser.ts';
 import type { Consent, Consents } from './consents.ts';
 import type { LoginFlow, LoginOutcome, LoginPurpose, Ticket } from './flow.ts';
@@ -80,14 +80,13 @@ export function createInteractions(deps: InteractionDeps): Interactions {
   const { flow, authorize, consents, browsers, accounts } = deps;
 
   /** Throws `SessionNotFound` of oidc-provider where this browser did not begin this login. */
-  async function open(visit: Visit, step: 'first' | 'later'): Promise<Asked> {
+  async function open(visit: Visit): Promise<Asked> {
     const { login, request, response, uid } = visit;
     const server = await login.serverOf(visit.connection.name);
     const details = await server.interactionDetails(request, response);
     if (details.uid !== uid) throw over();
-    const id = { publicUrl: login.config.publicUrl, uid };
-    const binding = step === 'first' ? bind(request, response, id) : bindingOf(request, id);
-    if (binding === undefined) throw over();
+    // A browser that should have one and has not gets another one, which fits no form and no ticket.
+    const binding = bind(request, response, { publicUrl: login.config.publicUrl, uid });
     const clientId = String(details.params.client_id);
     const found = await login.clients.find(clientId);
     if (found === undefined) throw over();
@@ -102,10 +101,6 @@ export function createInteractions(deps: InteractionDeps): Interactions {
 
   function purposeOf({ connection, uid, binding }: Asked): LoginPurpose & { kind: 'client' } {
     return { kind: 'client', connection: connection.name, uid, browser: browserOf(binding) };
-  }
-
-  function csrfText({ uid, binding }: Asked): string {
-    return `${uid} ${binding}`;
   }
 
   async function toProvider(asked: Asked, provider: string, hint?: string, remembered?: string): Promise<void> {
@@ -135,7 +130,7 @@ export function createInteractions(deps: InteractionDeps): Interactions {
       // Who is known already need not say again who they are.
       providers: [...login.providers.values()].slice(0, ticket === undefined ? undefined : 1),
       action: `${addressOf(asked)}${ticket === undefined ? '' : `?ticket=${ticket}`}`,
-      csrf: login.keyring.mac('csrf', csrfText(asked)),
+      csrf: login.keyring.mac('csrf', asked.binding),
       formOrigins: [redirectUri],
       ...question,
     });
@@ -178,7 +173,11 @@ export function createInteractions(deps: InteractionDeps): Interactions {
       return explain(asked, { kind: 'refused', code: 'not_in_group', words });
     }
     const entrance = { redirect: redirectHostOf(asked.redirectUri), address: asked.address };
-    const record = await authorize.person(asked, provider, identity, entrance);
+    const record = await authorize.person(asked, provider, identity, entrance).catch((error: unknown) => {
+      if (!(error instanceof LoginRefused)) throw error;
+      return { kind: 'refused' as const, code: error.code, words: error.message };
+    });
+    if ('code' in record) return explain(asked, record);
     await consents.remember(accountIdOf(record), consentOf(asked));
     const { issuer, subject, email, name, groups } = identity;
     const known = await browsers.whoIs(login, request);
@@ -218,16 +217,8 @@ export function createInteractions(deps: InteractionDeps): Interactions {
   async function withTicket(asked: Asked, ticket: string): Promise<void> {
     const content = await flow.redeem(asked.login, ticket);
     const { connection, login } = asked;
-    const { uid, browser } = purposeOf(asked);
     // The ticket is another login's: begun in another browser, or for another client.
-    if (
-      content?.purpose.kind !== 'client' ||
-      content.purpose.uid !== uid ||
-      content.purpose.browser !== browser ||
-      content.purpose.connection !== connection.name
-    ) {
-      throw over();
-    }
+    if (content?.purpose.kind !== 'client' || content.purpose.browser !== browserOf(asked.binding)) throw over();
     const { outcome, purpose } = content;
     if (outcome.kind === 'refused') return asked.query.has('told') ? refuse(asked, outcome) : explain(asked, outcome);
     const { remembered, ...rest } = purpose;
@@ -245,7 +236,7 @@ export function createInteractions(deps: InteractionDeps): Interactions {
 
   async function answered(asked: Asked, form: URLSearchParams): Promise<void> {
     const { login, query } = asked;
-    if (!login.keyring.verifyMac('csrf', csrfText(asked), form.get('csrf') ?? '')) throw over();
+    if (!login.keyring.verifyMac('csrf', asked.binding, form.get('csrf') ?? '')) throw over();
     if (form.get('action') === 'cancel') {
       return refuse(asked, { kind: 'refused', code: 'cancelled', words: 'The person cancelled the login.' });
     }
@@ -261,9 +252,9 @@ export function createInteractions(deps: InteractionDeps): Interactions {
   }
 
   /** What a person can do nothing about but begin again is a page; nothing of it reaches the client. */
-  async function guarded(visit: Visit, which: 'first' | 'later', step: (asked: Asked) => Promise<void>): Promise<void> {
+  async function guarded(visit: Visit, step: (asked: Asked) => Promise<void>): Promise<void> {
     try {
-      await step(await open(visit, which));
+      await step(await open(visit));
     } catch (error) {
       const words = wordsFor(error);
       if (words === undefined) throw error;
@@ -280,19 +271,19 @@ export function createInteractions(deps: InteractionDeps): Interactions {
 
   return {
     show: (visit) =>
-      guarded(visit, 'first', async (asked) => {
+      guarded(visit, async (asked) => {
         const person = await rememberedPerson(asked);
         if (person === undefined) return ask(asked);
         return toProvider(asked, person.provider, person.email, person.account);
       }),
     answer: (visit) =>
-      guarded(visit, 'later', async (asked) => {
+      guarded(visit, async (asked) => {
         const { origin } = new URL(issuerOf(visit.login.config, visit.connection.name));
         const form = isFromHere(visit.request, origin) ? await readForm(visit.request, MOST_FORM) : undefined;
         if (form === undefined) throw over();
         return answered(asked, form);
       }),
-    finish: (visit) => guarded(visit, 'later', (asked) => withTicket(asked, visit.query.get('ticket') ?? '')),
+    finish: (visit) => guarded(visit, (asked) => withTicket(asked, visit.query.get('ticket') ?? '')),
   };
 }
 

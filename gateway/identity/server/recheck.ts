@@ -55,7 +55,7 @@ interface Known extends Standing {
   /** Number of the last object read or written, 0 before the first. */
   readonly n: number;
   readonly recheck: string | undefined;
-  /** When it was last tried. */
+  /** When it was last tried in vain; 0 where it has worked since. */
   readonly tried: number;
 }
 
@@ -101,20 +101,31 @@ export function createRecheck(deps: RecheckDeps): Recheck {
     return found;
   }
 
+  /** Whether this replica asks for number `n`. */
   async function claim(session: string, n: number): Promise<boolean> {
-    for (let k = 0; k < 100; k++) {
-      const name = `groups/${session}/${n}.claim.${k}.json`;
-      if ((await state.create(name, Buffer.from(JSON.stringify({ at: clock.millis() })))) === 'created') return true;
-      const bytes = await state.get(name);
-      const { at } = JSON.parse(Buffer.from(bytes ?? []).toString()) as { at: number };
-      if (clock.millis() - at < LEASE_MS) return false;
-    }
-    return false;
+    const prefix = `groups/${session}/${n}.claim.`;
+    let last = -1;
+    for await (const name of state.list(prefix))
+      last = Math.max(last, Number(name.slice(prefix.length, -'.json'.length)));
+    const bytes = last < 0 ? undefined : await state.get(`${prefix}${last}.json`);
+    const held = bytes === undefined ? undefined : (JSON.parse(Buffer.from(bytes).toString()) as { at: number });
+    if (held !== undefined && clock.millis() - held.at < LEASE_MS) return false;
+    const mine = Buffer.from(JSON.stringify({ at: clock.millis() }));
+    return (await state.create(`${prefix}${last + 1}.json`, mine)) === 'created';
+  }
+
+  /** What asks for the groups of this session; undefined where a directory does, or nobody can be asked. */
+  function tokenOf({ recheck }: Known, { session }: GrantRecord): string | undefined {
+    if (recheck === undefined) return undefined;
+    const token = deps.rules().keyring.open('idp-refresh-token', recheck, session);
+    // Sealed with a secret that is gone: nobody can be asked who could have been.
+    if (token === undefined) throw new StandingLost('groups_unknown');
+    return token;
   }
 
   async function ask(record: GrantRecord): Promise<Known> {
     const { session } = record;
-    const { keyring, provider, every } = deps.rules();
+    const { provider, every } = deps.rules();
     const before = await catchUp(record);
     const now = clock.millis();
     if (now - before.at < every) return keep(session, before);
@@ -122,11 +133,14 @@ export function createRecheck(deps: RecheckDeps): Recheck {
     // The provider was taken out of the configuration: nobody of it may be here.
     if (idp === undefined) throw new StandingLost('refused_by_provider');
     if (idp.recheck === undefined) return keep(session, { ...before, at: now });
-    const sealed = before.recheck;
-    const refreshToken = sealed === undefined ? undefined : keyring.open('idp-refresh-token', sealed, session);
+    const refreshToken = tokenOf(before, record);
     // A refresh token is used up by asking: one replica asks, the others read what it found.
-    if (refreshToken !== undefined && !(await claim(session, before.n + 1))) {
-      return keep(session, { ...before, tried: now });
+    if (refreshToken !== undefined) {
+      const next = before.n + 1;
+      if (!(await claim(session, next))) return keep(session, { ...before, tried: now });
+      // Whoever asked before the lease ended may have found something since.
+      if ((await state.get(`groups/${session}/${next}.json`)) !== undefined)
+        return keep(session, await catchUp(record));
     }
     try {
       const { subject, email } = record;
@@ -154,7 +168,7 @@ export function createRecheck(deps: RecheckDeps): Recheck {
     const next = before.n + 1;
     if (!same) await deps.changed(record, answer.groups);
     // Where nothing changed and nothing was used up, there is nothing that another replica has to know.
-    if (same && before.recheck === undefined) return { ...before, at, tried: at };
+    if (same && before.recheck === undefined) return { ...before, at, tried: 0 };
     const recheck =
       answer.refreshToken === undefined
         ? before.recheck
@@ -162,7 +176,7 @@ export function createRecheck(deps: RecheckDeps): Recheck {
     const stored: Stored = { at, groups: answer.groups, ...(recheck === undefined ? {} : { recheck }) };
     const outcome = await state.create(`groups/${session}/${next}.json`, Buffer.from(JSON.stringify(stored)));
     // Another replica that asked the directory was quicker; what it found is as new as this.
-    return outcome === 'created' ? { groups: answer.groups, at, n: next, recheck, tried: at } : catchUp(record);
+    return outcome === 'created' ? { groups: answer.groups, at, n: next, recheck, tried: 0 } : catchUp(record);
   }
 
   async function current(record: GrantRecord): Promise<Standing> {
