@@ -207,9 +207,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     freezes,
     blocks,
     stateKnown: () => freezes.known() && blocks.known() && ends.known(),
-    sealingKey: ({ login }) =>
+    sealingKeys: ({ login }) =>
       login === undefined || login.settings.secrets.length === 0
-        ? disk.keys.sealing
+        ? [disk.keys.sealing]
         : login.keyring.derive('mcp-session-id'),
     calls: new Set(),
     refusing(durability) {

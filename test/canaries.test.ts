@@ -184,6 +184,6 @@ test('the derived keys are those that the gateway uses', async () => {
   answer.close();
   const key = derivedKeys(readFileSync(join(gateway.folder, 'disk', 'keys', 'master'))).get('sealing');
   assert.ok(key !== undefined);
-  assert.equal(unsealMcpSessionId(key, 'another', sealed).kind, 'foreign');
+  assert.equal(unsealMcpSessionId([key], 'another', sealed).kind, 'foreign');
   await gateway.close();
 });

@@ -37,8 +37,8 @@ export interface Keyring {
   mac(purpose: string, text: string): string;
   /** Whether `mac` was made of `text` under any of the secrets; in constant time. */
   verifyMac(purpose: string, text: string, mac: string): boolean;
-  /** 32 bytes for another part of the gateway, from the first secret. */
-  derive(purpose: string): Buffer;
+  /** Keys of 32 bytes for another part of the gateway, one of each secret, in their order. */
+  derive(purpose: string): readonly Buffer[];
 }
 
 /** For parts that only seal and open. */
@@ -97,7 +97,7 @@ export function createKeyring(secrets: readonly Buffer[]): Keyring {
         .map((key) => macOf(key, text))
         .some((made) => given.length === made.length && timingSafeEqual(given, made));
     },
-    derive: (purpose) => firstFor(`derive/${purpose}`),
+    derive: (purpose) => keysFor(`derive/${purpose}`),
   };
 }
 

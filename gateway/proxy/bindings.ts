@@ -42,7 +42,7 @@ export function unseal(binding: Binding): Bound {
   const { runtime, inForce, request, session, target } = binding;
   const [sealed, purpose] = sealedIn(target, request);
   if (sealed === undefined) return { upstream: undefined };
-  const unsealed = unsealMcpSessionId(runtime.sealingKey(inForce), session.id, sealed, purpose);
+  const unsealed = unsealMcpSessionId(runtime.sealingKeys(inForce), session.id, sealed, purpose);
   if (unsealed.kind === 'ours') return { upstream: unsealed.upstream };
   if (unsealed.kind === 'foreign') attempt(binding, { event: 'foreign_session_id', owner: unsealed.session });
   return { upstream: undefined, refused: new GatewayError('mcp_session_unknown') };

@@ -260,7 +260,7 @@ async function forward(call: Call, place: Place): Promise<void> {
       error === undefined ? target.cors : [...target.cors, ...challengeFor(error, call.inForce, target)],
     witnessKey: session.witnessKey,
     fingerprint: session.fingerprint,
-    sealSessionId: (id) => sealMcpSessionId(runtime.sealingKey(call.inForce), session.id, id),
+    sealSessionId: (id) => sealedFor(call, id),
     onMessage(message, mcpSession) {
       if (message.kind === 'request' && message.id !== undefined)
         session.awaited.add(mcpSession ?? call.mcpSession, message.id);
@@ -285,6 +285,16 @@ async function forward(call: Call, place: Place): Promise<void> {
   await ended.promise;
 }
 
+/**
+ * What the client came with, where it stands for the same id: clients compare the two, and after a change of keys it would
+ * be sealed to another text.
+ */
+function sealedFor({ runtime, inForce, session, target, request, mcpSession }: Call, id: string): string {
+  const presented = request.headers['mcp-session-id'];
+  const isSame = id === mcpSession && target.transport !== 'sse-message' && typeof presented === 'string';
+  return isSame ? presented : sealMcpSessionId(runtime.sealingKeys(inForce), session.id, id);
+}
+
 function screenFor(
   { runtime, inForce, session, target, tap, mcpSession }: Call,
   listsTasks: boolean,
@@ -302,7 +312,7 @@ function screenFor(
     handles: runtime.handles,
     eventIds: runtime.eventIds,
     sealEndpoint(upstream) {
-      const sealed = sealMcpSessionId(runtime.sealingKey(inForce), session.id, upstream, 'sse-endpoint');
+      const sealed = sealMcpSessionId(runtime.sealingKeys(inForce), session.id, upstream, 'sse-endpoint');
       return `${prefix}${connection.sse?.messages ?? ''}?${SEALED_ENDPOINT}=${sealed}`;
     },
     onWithheld: (kind) =>

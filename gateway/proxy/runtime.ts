@@ -48,8 +48,11 @@ export interface Runtime {
   readonly blocks: Blocks;
   /** Whether freezes, blocks and ends could be read lately. */
   stateKnown(): boolean;
-  /** Seals `Mcp-Session-Id`s: this disk's own key, or that of all replicas where they share a secret (`login.secrets`). */
-  sealingKey(inForce: InForce): Buffer;
+  /**
+   * For `Mcp-Session-Id`s: this disk's own key, or those of all replicas where they share secrets (`login.secrets`). The
+   * first seals, each opens.
+   */
+  sealingKeys(inForce: InForce): readonly Buffer[];
   /** Calls under way, for an orderly stop. */
   readonly calls: Set<Promise<void>>;
   /** Why calls are refused now, if they are: the recording can't be kept, or the gateway is stopping. */

@@ -1,6 +1,7 @@
 /**
  * The client-visible `Mcp-Session-Id`: the upstream's id, sealed for one session; and in the same way the address for
- * messages of a 2024-11-05 server. There is nothing to look up or to guess, and only the disk's own key opens it.
+ * messages of a 2024-11-05 server. There is nothing to look up or to guess, and only the gateway's own keys open it: of
+ * several the first seals, and those behind it still open.
  *
  * The same id is sealed to the same text, always: a server may repeat it on every answer, and clients compare (the Go SDK
  * ends its session over a different one). So the nonce is a keyed hash of what is sealed, as in RFC 8452's synthetic IVs:
@@ -22,12 +23,15 @@ const MOST_LENGTH = 8192;
 /** What was sealed for one purpose opens for no other. */
 export type SealedFor = 'mcp-session-id' | 'sse-endpoint';
 
+/** `keys` has at least one. */
 export function sealMcpSessionId(
-  key: Buffer,
+  keys: readonly Buffer[],
   session: string,
   upstream: string,
   purpose: SealedFor = 'mcp-session-id',
 ): string {
+  const [key] = keys;
+  if (key === undefined) throw new Error('There is no key to seal with.');
   const text = JSON.stringify([session, upstream]);
   const nonce = createHmac('sha256', key).update(`nonce\0${purpose}\0${text}`).digest().subarray(0, NONCE);
   const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(aadOf(purpose));
@@ -36,7 +40,7 @@ export function sealMcpSessionId(
 }
 
 export function unsealMcpSessionId(
-  key: Buffer,
+  keys: readonly Buffer[],
   session: string,
   sealed: string,
   purpose: SealedFor = 'mcp-session-id',
@@ -44,14 +48,23 @@ export function unsealMcpSessionId(
   if (!sealed.startsWith(PREFIX) || sealed.length > MOST_LENGTH) return { kind: 'unknown' };
   const bytes = Buffer.from(sealed.slice(PREFIX.length), 'base64url');
   if (bytes.length < NONCE + TAG) return { kind: 'unknown' };
+  for (const key of keys) {
+    const opened = open(key, bytes, purpose);
+    if (opened === undefined) continue;
+    const [owner, upstream] = opened;
+    return owner === session ? { kind: 'ours', upstream } : { kind: 'foreign', session: owner };
+  }
+  return { kind: 'unknown' };
+}
+
+function open(key: Buffer, bytes: Buffer, purpose: SealedFor): [session: string, upstream: string] | undefined {
   try {
     const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE)).setAAD(aadOf(purpose));
     decipher.setAuthTag(bytes.subarray(-TAG));
     const body = Buffer.concat([decipher.update(bytes.subarray(NONCE, -TAG)), decipher.final()]);
-    const [owner, upstream] = JSON.parse(body.toString('utf8')) as [string, string];
-    return owner === session ? { kind: 'ours', upstream } : { kind: 'foreign', session: owner };
+    return JSON.parse(body.toString('utf8')) as [string, string];
   } catch {
-    return { kind: 'unknown' };
+    return undefined;
   }
 }
 
