@@ -12,14 +12,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { uuidv7 } from 'uuidv7';
 import { GatewayError } from '../errors.ts';
 import type { Principal } from '../identity/principal.ts';
-import { bearerOf } from '../identity/token.ts';
 import { clientInfoOf } from '../mcp/client-info.ts';
 import { decide } from '../policy/decide.ts';
 import type { RequestMessage } from '../recording/frame.ts';
-import { blockedError } from '../sessions/block.ts';
 import { frozenError } from '../sessions/freeze.ts';
 import { sealMcpSessionId } from '../sessions/mcp-session-id.ts';
 import type { Session } from '../sessions/sessions.ts';
+import { authenticate } from './authenticate.ts';
 import { awaitAgain, bind, unseal } from './bindings.ts';
 import { type ClientEdge, createClientEdge } from './client-edge.ts';
 import { dispatch } from './dispatch.ts';
@@ -115,26 +114,6 @@ async function handleCallUnder(
     place.leave();
     runtime.metrics.exchangeEnded(target.connection.name, (performance.now() - started) / 1000);
   }
-}
-
-async function authenticate(
-  runtime: Runtime,
-  inForce: InForce,
-  target: Target,
-  request: IncomingMessage,
-): Promise<Principal> {
-  const refusing = runtime.refusing(target.connection.durability);
-  if (refusing !== undefined) throw new GatewayError(refusing);
-  if (!runtime.stateKnown()) throw new GatewayError('state_unavailable', 'not_forwarded', 'Calls may be frozen.');
-  const token = bearerOf(request.rawHeaders);
-  if (token === undefined) throw new GatewayError('unauthenticated');
-  const { login, config } = inForce;
-  const { name } = target.connection;
-  const own = login && (await runtime.authorization.check(token, name, login));
-  const principal = own ?? (await runtime.tokens.check(token, name, config));
-  const block = runtime.blocks.match(principal);
-  if (block !== undefined) throw blockedError(block);
-  return principal;
 }
 
 async function openSession(runtime: Runtime, inForce: InForce, target: Target, principal: Principal): Promise<Session> {

@@ -2,7 +2,7 @@
  * Sessions: one principal, one connection, from the authorization or the first token until its end. A login at the
  * gateway has named its session; for a directly presented token, whoever creates the one state object of its key does.
  */
-import { createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
+import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
 import { auditObject } from '../audit.ts';
 import { type Clock, isoMicros } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
@@ -15,6 +15,7 @@ import { createActivity } from './activity.ts';
 import { type Awaited, createAwaited } from './awaited.ts';
 import { createClaims } from './claims.ts';
 import type { Ends, SessionEnd } from './ends.ts';
+import { createFingerprint } from './fingerprint.ts';
 
 export interface Session {
   readonly id: string;
@@ -325,21 +326,5 @@ export function createSessions(deps: SessionsDeps): Sessions {
         for (const exchange of [...opened.exchanges]) exchange.abort(error);
       }
     },
-  };
-}
-
-/** Fingerprints of the values that a session sends again and again (its token) are kept. */
-const MOST_FINGERPRINTS = 16;
-
-function createFingerprint(key: KeyObject): (value: string) => string {
-  const known = new Map<string, string>();
-  return (value) => {
-    let fingerprint = known.get(value);
-    if (fingerprint === undefined) {
-      fingerprint = `hmac-sha256:${createHmac('sha256', key).update(value).digest('hex').slice(0, 32)}`;
-      if (known.size >= MOST_FINGERPRINTS) known.clear();
-      known.set(value, fingerprint);
-    }
-    return fingerprint;
   };
 }

@@ -2,20 +2,14 @@
 
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
-import type { UserCredentialState } from '../../proxy/credential-user.ts';
 import { LoginRefused } from '../broker/identity-provider.ts';
 import { loggedWords } from '../broker/refusal.ts';
 import { connectPage } from '../pages/connect.ts';
-import type { PageConnection } from '../pages/connect-connection.ts';
 import { messagePage, onwardPage } from '../pages/message.ts';
 import { chooseProviderPage, signInPage } from '../pages/sign-in.ts';
-import type { Accounts } from './accounts.ts';
 import type { Browsers, KnownPerson } from './browser.ts';
-import type { Consents, RememberedConsent } from './consents.ts';
+import { type ConnectionsDeps, createConnectionsOf, mayOpen } from './connect-connections.ts';
 import type { LoginFlow } from './flow.ts';
-import type { Grants, ListedGrant } from './grants.ts';
-import type { LastErrors } from './last-errors.ts';
 import { type Login, providerFor } from './login.ts';
 import { cookieOf, hostCookieName, isFromHere, readForm, redirect, sendPage, setCookie } from './web.ts';
 
@@ -28,13 +22,9 @@ export interface ConnectVisit {
   readonly address: string;
 }
 
-export interface ConnectDeps {
+export interface ConnectDeps extends ConnectionsDeps {
   readonly flow: LoginFlow;
-  readonly grants: Grants;
-  readonly consents: Consents;
   readonly browsers: Browsers;
-  readonly errors: LastErrors;
-  readonly accounts: Accounts;
   readonly now: () => number;
   event(name: string, details: Record<string, unknown>): Promise<void>;
   /** Counts what anybody can cause without a login. */
@@ -56,7 +46,8 @@ const NOTICES = new Map([
 ]);
 
 export function createConnect(deps: ConnectDeps): Connect {
-  const { flow, grants, consents, browsers, errors, accounts, now } = deps;
+  const { flow, grants, consents, browsers, accounts, now } = deps;
+  const connectionsOf = createConnectionsOf(deps);
 
   function csrfFor(login: Login, binding: string): string {
     return login.keyring.mac('csrf', binding);
@@ -104,12 +95,7 @@ export function createConnect(deps: ConnectDeps): Connect {
 
   async function show(visit: ConnectVisit, person: KnownPerson): Promise<void> {
     const { login, response, query } = visit;
-    const { publicUrl, connections } = login.config;
-    const [open, given] = await Promise.all([
-      grants.ofPerson(person.issuer, person.subject),
-      consents.of(person.account),
-    ]);
-    const mine = Object.values(connections).filter((one) => mayOpen(person, one));
+    const { publicUrl } = login.config;
     const notice = NOTICES.get(query.get('done') ?? '');
     const page = connectPage({
       person: {
@@ -117,7 +103,7 @@ export function createConnect(deps: ConnectDeps): Connect {
         ...(person.name === undefined ? {} : { name: person.name }),
         ...(person.email === undefined ? {} : { email: person.email }),
       },
-      connections: await Promise.all(mine.map((one) => describe(login, one, person, open, given))),
+      connections: await connectionsOf(login, person),
       action: `${publicUrl}/connect`,
       signOutAction: `${publicUrl}/connect/sign-out`,
       csrf: csrfFor(login, bindingOf(visit)),
@@ -126,42 +112,6 @@ export function createConnect(deps: ConnectDeps): Connect {
       ...(notice === undefined ? {} : { notice: { kind: 'good', words: notice } }),
     });
     sendPage(response, page);
-  }
-
-  async function describe(
-    login: Login,
-    connection: ConnectionConfig,
-    person: KnownPerson,
-    open: readonly ListedGrant[],
-    given: readonly RememberedConsent[],
-  ): Promise<PageConnection> {
-    const { name, title = name, recording } = connection;
-    const [path = '/mcp'] = clientPaths(connection);
-    const lastError = await errors.last(person.account, name);
-    return {
-      name,
-      title,
-      url: resourceUrl(login.config, name, path),
-      recording,
-      sessions: open
-        .filter((one) => one.connection === name)
-        .map(({ session, client, opened, expires }) => ({
-          id: session,
-          client: client.name ?? client.id,
-          since: opened,
-          until: expires,
-        })),
-      consents: given
-        .filter((one) => one.connection === name)
-        .map(({ id, client, redirectHost, until }) => ({
-          id,
-          client: client.name ?? client.id,
-          redirect: redirectHost,
-          until,
-        })),
-      ...(lastError === undefined ? {} : { lastError }),
-      account: accountOf(await accounts.stateOf(connection, person)),
-    };
   }
 
   async function act(visit: ConnectVisit, person: KnownPerson, form: URLSearchParams): Promise<void> {
@@ -302,24 +252,6 @@ export function createConnect(deps: ConnectDeps): Connect {
       }
     },
   };
-}
-
-function accountOf(state: UserCredentialState | undefined): PageConnection['account'] {
-  switch (state?.kind) {
-    case undefined:
-      return { state: 'not_needed' };
-    case 'none':
-      return { state: 'needed' };
-    case 'connected':
-      return { state: 'connected', since: state.since };
-    case 'failed':
-      return { state: 'failed', words: state.words };
-  }
-}
-
-/** By the groups of the login: for what is offered here. Who may call is asked again on each call. */
-function mayOpen(person: KnownPerson, { groups }: ConnectionConfig): boolean {
-  return groups.some((group) => person.groups.includes(group));
 }
 
 function again(publicUrl: string): { label: string; href: string } {

@@ -21,6 +21,7 @@ import type { LoginFlow, LoginOutcome, LoginPurpose, Ticket } from './flow.ts';
 import { accountIdOf } from './grants.ts';
 import { issuerOf } from './issuer.ts';
 import { type Login, providerFor } from './login.ts';
+import { asciiWords, factsOf, type Identified, over, type Refused, shown, wordsFor } from './login-words.ts';
 import { isFromHere, readForm, sendPage } from './web.ts';
 
 export interface InteractionDeps {
@@ -64,8 +65,6 @@ interface Asked extends Visit {
   readonly origin: ClientOrigin;
   readonly redirectUri: string;
 }
-
-type Refused = LoginOutcome & { kind: 'refused' };
 
 /** Who vouches for a client's name. */
 const VERIFIED = {
@@ -145,16 +144,19 @@ export function createInteractions(deps: InteractionDeps): Interactions {
   }
 
   /** The person reads why; what the client is told goes out with their click on the way back to it. */
-  async function explain(asked: Asked, outcome: Refused): Promise<void> {
+  async function explain(asked: Asked, outcome: Refused, who?: Identified): Promise<void> {
     const { connection, client, address, login, response } = asked;
     const { code, words } = outcome;
-    const facts = { connection: connection.name, client: client.id, address };
+    const facts = { connection: connection.name, client: client.id, address, ...factsOf(who) };
     await deps.event('login.refused', { ...facts, reason: code, detail: outcome.logged ?? words });
     const ticket = await flow.issue(login, { purpose: purposeOf(asked), outcome });
     const href = `${addressOf(asked)}/finish?ticket=${ticket}&told=1`;
     const action = { label: `Back to ${client.name}`, href };
     const status = code === 'provider_unavailable' ? 503 : 403;
-    sendPage(response, messagePage({ status, title: 'You are not logged in', words, action }));
+    sendPage(
+      response,
+      messagePage({ status, title: 'You are not logged in', words, details: shown(login, who), action }),
+    );
   }
 
   /** RFC 6749, section 4.1.2.1. */
@@ -165,19 +167,19 @@ export function createInteractions(deps: InteractionDeps): Interactions {
   }
 
   /** Who logged in is known, and consent was given: the grant, and back to the client. */
-  async function complete(asked: Asked, outcome: LoginOutcome & { kind: 'identity' }): Promise<void> {
+  async function complete(asked: Asked, outcome: Identified): Promise<void> {
     const { login, connection, request, response } = asked;
     const { provider, identity } = outcome;
     if (!identity.groups.some((group) => connection.groups.includes(group))) {
       const words = `None of your groups may open a session on ${connection.title ?? connection.name}. Ask its owner for access.`;
-      return explain(asked, { kind: 'refused', code: 'not_in_group', words });
+      return explain(asked, { kind: 'refused', code: 'not_in_group', words }, outcome);
     }
     const entrance = { redirect: redirectHostOf(asked.redirectUri), address: asked.address };
     const record = await authorize.person(asked, provider, identity, entrance).catch((error: unknown) => {
       if (!(error instanceof LoginRefused)) throw error;
       return { kind: 'refused' as const, code: error.code, words: error.message };
     });
-    if ('code' in record) return explain(asked, record);
+    if ('code' in record) return explain(asked, record, outcome);
     await consents.remember(accountIdOf(record), consentOf(asked));
     const { issuer, subject, email, name, groups } = identity;
     const known = await browsers.whoIs(login, request);
@@ -290,28 +292,4 @@ export function createInteractions(deps: InteractionDeps): Interactions {
 /** Of this login at its own issuer. */
 function addressOf({ login, connection, uid }: Visit): string {
   return `${issuerOf(login.config, connection.name)}/oauth/interaction/${uid}`;
-}
-
-function over(): LoginRefused {
-  return new LoginRefused('login_over', 'It took too long, was finished already, or was begun in another browser.');
-}
-
-/** The words for a login that ends here; undefined for what nobody has foreseen. */
-function wordsFor(error: unknown) {
-  const hint = 'Start it again from the program that opened this page.';
-  if (error instanceof LoginRefused) {
-    const status = error.code === 'provider_unavailable' ? 503 : 400;
-    return { code: error.code, status, title: 'This login can not go on', words: error.message, hint };
-  }
-  // oidc-provider's: this browser has no such login, or no longer.
-  if (error instanceof Error && error.name === 'SessionNotFound') {
-    const { message: words } = over();
-    return { code: 'login_over', status: 400, title: 'This login can not go on', words, hint };
-  }
-  return undefined;
-}
-
-/** RFC 6749 allows no other characters in `error_description`. */
-function asciiWords(words: string): string {
-  return words.replaceAll(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, "'").slice(0, 300);
 }
