@@ -171,7 +171,8 @@ test('who may not come in is refused, and recorded', async () => {
     headers: { authorization: `Basic ${Buffer.from(`portal:${SECRET}`).toString('base64')}` },
     body: new URLSearchParams({ grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion }),
   });
-  assert.deepEqual([answer.status, (await answer.json()).error], [400, 'invalid_target']);
+  const { error } = (await answer.json()) as { error: string };
+  assert.deepEqual([answer.status, error], [400, 'invalid_target']);
   const frames = await framesOf(world.gateway, 'system');
   const refused = frames.filter((frame) => frame.type === 'event' && frame.event.reason === 'token_refused');
   assert.ok(refused.length > 0);
