@@ -247,7 +247,6 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   async function tick(): Promise<void> {
     // A commit that fails leaves the journal refusing; only another commit can show that the disk is back.
     if (recorder.journal.failed()) await system.event('recording.resumed');
-    await authorization.renew(sessions.granted());
     await sessions.sweep({ ...configurations.inForce().config.sessions, sessionsPerPrincipal: 0 });
     await system.turn();
   }
@@ -263,6 +262,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log.error({ event: 'tick_failed', err: error }, 'Housekeeping failed; it is tried again.'),
   );
   const looking = repeat(look, LOOK_MS, unread);
+  // Apart from housekeeping, which must not wait for an identity provider.
+  const rechecking = repeat(
+    () => authorization.renew(sessions.granted()),
+    TICK_MS,
+    (error) => log.error({ event: 'recheck_failed', err: error }, 'Groups could not be asked for; it is tried again.'),
+  );
   const beating = repeat(recorder.heartbeat, config.heartbeatEvery, () => {});
   log.info({ event: 'started', url, replica, ledger: disk.ledger, version: VERSION }, `Verbatim listens on ${url}.`);
 
@@ -277,7 +282,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       if (stopping) return;
       stopping = true;
       unwatchFile(options.configFile, watched);
-      await Promise.all([ticking.stop(), looking.stop(), beating.stop()]);
+      await Promise.all([ticking.stop(), looking.stop(), rechecking.stop(), beating.stop()]);
       await drain(server, runtime, configurations.inForce().config.drain);
       await system.event('stopped').catch(() => {});
       await system.close('stopped').catch(() => {});

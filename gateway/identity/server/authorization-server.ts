@@ -75,6 +75,8 @@ export interface AuthorizationServerDeps {
   event(name: string, details: Record<string, unknown>): Promise<void>;
 }
 
+/** Questions to identity providers and directories at once, of one replica. */
+const RECHECKS_AT_ONCE = 8;
 /** Requests of one address. A client registers once, logs in a few times a day, and refreshes when it has to. */
 const RATES = {
   registration: { perMinute: 10, burst: 20, overall: 300 },
@@ -197,9 +199,16 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
       return own.check(token, connection, login.config, login.keyring);
     },
     async renew(sessions) {
-      const settled = await Promise.allSettled(sessions.map((session) => own.renew(session)));
-      const failed = settled.find((one) => one.status === 'rejected');
-      if (failed !== undefined) throw failed.reason;
+      const waiting = [...sessions];
+      const failures: unknown[] = [];
+      // Many log in at nine o'clock: an identity provider is not asked about all of them at once.
+      const work = async (): Promise<void> => {
+        for (let session = waiting.pop(); session !== undefined; session = waiting.pop()) {
+          await own.renew(session).catch((error: unknown) => failures.push(error));
+        }
+      };
+      await Promise.all(Array.from({ length: RECHECKS_AT_ONCE }, work));
+      if (failures.length > 0) throw failures[0];
     },
     async forgetAccounts(person) {
       const connections = Object.values(deps.config().connections);
