@@ -161,6 +161,18 @@ test('who may not come in is refused, and recorded', async () => {
   ] as const) {
     await assert.rejects(tools(world.mcp, provider), (error) => error instanceof Error, what);
   }
+  // The SDK names the address that it wants: one that is named by the assertion alone is looked at too.
+  const assertion = await assertionOf(corp, { resource: 'https://elsewhere.example/mcp' })({
+    authorizationServerUrl: expectedIssuer,
+    resourceUrl: world.mcp,
+  });
+  const answer = await fetch(`${expectedIssuer}/oauth/token`, {
+    method: 'POST',
+    headers: { authorization: `Basic ${Buffer.from(`portal:${SECRET}`).toString('base64')}` },
+    body: new URLSearchParams({ grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion }),
+  });
+  const { error } = (await answer.json()) as { error: string };
+  assert.deepEqual([answer.status, error], [400, 'invalid_target']);
   const frames = await framesOf(world.gateway, 'system');
   const refused = frames.filter((frame) => frame.type === 'event' && frame.event.reason === 'token_refused');
   assert.ok(refused.length > 0);

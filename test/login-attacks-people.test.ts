@@ -394,6 +394,24 @@ test('the cookie of a browser that signed out is nobody’s, on any page; a made
   }
 });
 
+test('of two cookies of one name neither is who sits there', async () => {
+  const { by } = await signedIn('ana');
+  const attackers = (await signedIn('eve')).by.cookiesFor('/connect').get('verbatim') ?? '';
+  by.plant('verbatim', attackers, '/connect');
+  const { body } = await by.send('/connect');
+  assert.ok(body.includes('<h1>Log in to see your connections</h1>'));
+});
+
+test('a page offers no connection, and no account of one, that its person may not open', async () => {
+  const ana = await signedIn('ana');
+  const bob = await signedIn('bob');
+  assert.ok(ana.answer.body.includes(`${one.origin}/fixture/mcp`));
+  assert.ok(!bob.answer.body.includes(`${one.origin}/fixture/mcp`));
+  const asked = { csrf: bob.csrf, account: 'connect', connection: 'fixture' };
+  const { status, onward } = await bob.by.send('/connect', { form: asked });
+  assert.deepEqual([status, onward?.href], [303, `${one.origin}/connect`]);
+});
+
 test('what a query says was done is one of a few words', async () => {
   const { by } = await signedIn('ana');
   for (const done of ['constructor', '__proto__', '<script>alert(1)</script>']) {

@@ -133,12 +133,15 @@ describe('on two replicas', { concurrency: true }, () => {
 
   test('revoked by its own client a session ends; by another nothing changes', async () => {
     const tokens = tokensIn(await redeem(await logIn(world)));
+    const by = at(1);
     const revoke = (client_id: string, token = tokens.refresh) =>
-      post(at(1), '/fixture/oauth/revoke', { token, client_id });
+      post(by, '/fixture/oauth/revoke', { token, client_id });
     assert.equal((await revoke('beta')).status, 200);
     assert.equal((await post(at(1), '/other/oauth/revoke', { token: tokens.refresh, client_id: 'alpha' })).status, 200);
     assert.deepEqual(answered(await revoke('alpha', tokens.access)), [400, 'unsupported_token_type']);
     assert.deepEqual(answered(await revoke('nobody')), [401, 'invalid_client']);
+    const { address } = by;
+    await world.eventually((event) => event.reason === 'token_refused' && event.address === address);
     assert.deepEqual(await callWith(at(0), tokens.access), [200, undefined]);
     assert.ok(
       !(await world.events()).some(({ name, session }) => name === 'session.revoked' && session === tokens.session),

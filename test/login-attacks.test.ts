@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { after, test } from 'node:test';
 import { importJWK, type JWK, type JWTHeaderParameters, SignJWT } from 'jose';
+import { openStore } from '../gateway/store/open.ts';
 import { secret } from './canaries.ts';
 import { type Attack, refuseAll } from './login-attack-cases.ts';
 import { startAttackWorld } from './login-attack-world.ts';
@@ -196,6 +197,16 @@ test('after all of it: the session still calls, and its refresh token is still g
   const next = tokensIn(await refresh(by, ana.refresh));
   assert.equal(next.session, ana.session);
   assert.deepEqual(await callWith(by, next.access), [200, undefined]);
+});
+
+test('that a session was authorized is in the audit store before it is', async () => {
+  const audit = openStore(`${world.gateway.storeUrl}-audit`);
+  const kinds: unknown[] = [];
+  for await (const name of audit.list('audit/')) {
+    const { kind, session } = JSON.parse(Buffer.from((await audit.get(name)) ?? []).toString());
+    if (session === ana.session) kinds.push(kind);
+  }
+  assert.ok(kinds.includes('session.authorized'));
 });
 
 test('without `resource` a token is for the issuer’s own connection', async () => {
