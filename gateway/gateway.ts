@@ -136,6 +136,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         "A person's own credential could not be refreshed; the one before it is used as long as it is good.",
       ),
     addressOf: (request) => addressOfClient(request, configurations.inForce().config.trustedProxyHops),
+    failed: (error) =>
+      log.error({ event: 'login_failed', err: error }, 'A step of a login failed in a way that was not foreseen.'),
     refused: (facts) => system.refused(facts),
     event: (name, details) => system.event(name, details),
   });

@@ -71,6 +71,8 @@ export interface AuthorizationServerDeps {
   /** A person's own upstream credential could not be refreshed; the one before it is still in use. */
   refreshFailed(connection: string, error: unknown): void;
   addressOf(request: IncomingMessage): string;
+  /** A step failed in a way that nobody foresaw; it was answered as such. */
+  failed(error: unknown): void;
   refused(facts: { address: string; reason: string; connection?: string; detail?: string }): void;
   event(name: string, details: Record<string, unknown>): Promise<void>;
 }
@@ -165,6 +167,7 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
         if (target === undefined) throw new library.errors.InvalidClient('its connection is gone');
         return authorize.agent({ login, connection: target, clientId }, { address });
       },
+      failed: deps.failed,
       idJag: idJagProviders(login).length > 0,
     });
     createIdJags({ library, state, authorize, now }).accept(provider, login, connection);
