@@ -16,11 +16,11 @@ import { createProvider } from './provider.ts';
 import { watchTokens } from './tokens.ts';
 
 export const CONNECTION = 'orders';
-export const REDIRECT = 'http://127.0.0.1/callback';
+const REDIRECT = 'http://127.0.0.1/callback';
 export const PUBLIC_URL = 'http://127.0.0.1:8080';
 export const RESOURCE = `${PUBLIC_URL}/orders/mcp`;
 /** With PKCE's verifier (RFC 7636). */
-export const VERIFIER = 'v'.repeat(43);
+const VERIFIER = 'v'.repeat(43);
 const CHALLENGE = createHash('sha256').update(VERIFIER).digest('base64url');
 
 export function configFor(login: unknown = { providers: {}, clients: { robot: AGENT } }): Config {
