@@ -136,6 +136,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         "A person's own credential could not be refreshed; the one before it is used as long as it is good.",
       ),
     addressOf: (request) => addressOfClient(request, configurations.inForce().config.trustedProxyHops),
+    failed: (error) =>
+      log.error({ event: 'login_failed', err: error }, 'A step of a login failed in a way that was not foreseen.'),
     refused: (facts) => system.refused(facts),
     event: (name, details) => system.event(name, details),
   });
@@ -247,7 +249,6 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   async function tick(): Promise<void> {
     // A commit that fails leaves the journal refusing; only another commit can show that the disk is back.
     if (recorder.journal.failed()) await system.event('recording.resumed');
-    await authorization.renew(sessions.granted());
     await sessions.sweep({ ...configurations.inForce().config.sessions, sessionsPerPrincipal: 0 });
     await system.turn();
   }
@@ -263,6 +264,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log.error({ event: 'tick_failed', err: error }, 'Housekeeping failed; it is tried again.'),
   );
   const looking = repeat(look, LOOK_MS, unread);
+  // Apart from housekeeping, which must not wait for an identity provider.
+  const rechecking = repeat(
+    () => authorization.renew(sessions.granted()),
+    TICK_MS,
+    (error) => log.error({ event: 'recheck_failed', err: error }, 'Groups could not be asked for; it is tried again.'),
+  );
   const beating = repeat(recorder.heartbeat, config.heartbeatEvery, () => {});
   log.info({ event: 'started', url, replica, ledger: disk.ledger, version: VERSION }, `Verbatim listens on ${url}.`);
 
@@ -277,7 +284,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       if (stopping) return;
       stopping = true;
       unwatchFile(options.configFile, watched);
-      await Promise.all([ticking.stop(), looking.stop(), beating.stop()]);
+      await Promise.all([ticking.stop(), looking.stop(), rechecking.stop(), beating.stop()]);
       await drain(server, runtime, configurations.inForce().config.drain);
       await system.event('stopped').catch(() => {});
       await system.close('stopped').catch(() => {});

@@ -1,150 +1,180 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { type Adapter, errors } from 'oidc-provider';
-import type { Clock } from '../../clock.ts';
-import { createEnds } from '../../sessions/ends.ts';
+import { after, before, describe, test } from 'node:test';
+import { errors } from 'oidc-provider';
 import { createMemoryStore } from '../../store/memory.ts';
 import { createAdapters, GRACE_MS } from './adapter.ts';
-import { createGrants, type GrantRecord } from './grants.ts';
+import { type AuthorizationState, grantRecord, openAuthorizationState, RESOURCE, type Replica } from './fixture.ts';
+import { accountIdOf } from './grants.ts';
 
-const START = 1_800_000_000_000;
-const SESSION = '01980000-0000-7000-8000-000000000001';
+let world: AuthorizationState;
+let one: Replica;
+let two: Replica;
+let other: Replica;
+before(async () => {
+  world = openAuthorizationState();
+  [one, two] = [await world.start(), await world.start()];
+  other = await world.start({ connection: 'other' });
+});
+after(() => world.close());
 
-/** What oidc-provider sees of one store through each connection's adapters. */
-function start() {
-  const state = createMemoryStore();
-  let now = START;
-  const clock: Clock = { millis: () => now, micros: () => now * 1000, offset: () => 0 };
-  const ends = createEnds({ state, now: () => now });
-  const grants = createGrants({ state, audit: createMemoryStore(), ends, clock });
-  const ended: string[] = [];
-  const again: string[] = [];
-  const of = (connection: string): ((model: string) => Adapter) =>
-    createAdapters({
-      state,
-      connection,
-      grants,
-      now: () => now,
-      errors,
-      findClient: async () => undefined,
-      ended: async (session, reason) => void ended.push(`${session} ${reason}`),
-      reasonToEnd: () => 'signed_out',
-      usedAgain: (hash) => void again.push(hash),
-    });
-  return { of, grants, ended, again, pass: (milliseconds: number) => (now += milliseconds), state };
-}
-
-const isGone = { name: 'InvalidGrant' };
-
-for (const model of ['AuthorizationCode', 'RefreshToken']) {
-  test(`${model}: used once, by one of those who use it at once, at its own connection`, async () => {
-    const { of, state } = start();
-    const [own, foreign] = [of('orders')(model), of('other')(model)];
-    await own.upsert('secret', { jti: 'secret', accountId: 'ana' }, 60);
-    assert.deepEqual(await own.find('secret'), { accountId: 'ana', jti: 'secret' });
-    assert.equal(await foreign.find('secret'), undefined);
-    await foreign.consume('secret');
-    const uses = await Promise.allSettled([1, 2, 3].map(() => own.consume('secret')));
-    assert.deepEqual(uses.map(({ status }) => status).sort(), ['fulfilled', 'rejected', 'rejected']);
-    await assert.rejects(own.consume('secret') as Promise<void>, isGone);
-    for await (const name of state.list('')) {
-      const text = name + Buffer.from((await state.get(name)) ?? []).toString();
-      assert.ok(!text.includes('secret'), name);
-    }
-    await assert.rejects(own.upsert('secret', { jti: 'secret' }, 60) as Promise<void>);
+describe('oidc-provider’s own models, on two replicas over one state', () => {
+  test('a code is found wherever it was given out, at this issuer alone, and used once', async () => {
+    const { code, record } = await world.code(one);
+    assert.equal(await other.provider.AuthorizationCode.find(code), undefined);
+    const [here, there] = [
+      await one.provider.AuthorizationCode.find(code),
+      await two.provider.AuthorizationCode.find(code),
+    ];
+    assert.ok(here !== undefined && there !== undefined);
+    assert.deepEqual([there.grantId, there.accountId], [record.session, accountIdOf(record)]);
+    assert.equal(there.jti, code);
+    await there.consume();
+    await assert.rejects(here.consume(), { name: 'InvalidGrant' });
+    assert.equal((await one.provider.AuthorizationCode.find(code))?.isValid, false);
+    assert.equal(await one.provider.AuthorizationCode.find('another'), undefined);
   });
+
+  test('of many uses at once one succeeds', async () => {
+    const { code } = await world.code(one);
+    const found = await Promise.all([one, two, one, two].map(({ provider }) => provider.AuthorizationCode.find(code)));
+    const used = await Promise.allSettled(found.map((each) => each?.consume()));
+    assert.equal(used.filter(({ status }) => status === 'fulfilled').length, 1);
+  });
+
+  test('a grant is the session: found while it is alive, at its issuer, with what may be asked for', async () => {
+    const record = grantRecord(world.clock);
+    await one.grants.open(record);
+    const grant = await two.provider.Grant.find(record.session);
+    assert.equal(grant?.accountId, accountIdOf(record));
+    assert.equal(grant?.clientId, 'alpha');
+    assert.deepEqual(grant?.getOIDCScope(), 'openid mcp');
+    assert.equal(grant?.getResourceScope(RESOURCE), 'mcp');
+    assert.equal(grant?.getResourceScope('http://127.0.0.1:8080/other/mcp'), '');
+    assert.equal(await other.provider.Grant.find(record.session), undefined);
+    await grant?.destroy();
+    assert.equal(await one.provider.Grant.find(record.session), undefined);
+    assert.equal(await two.ends.reasonOf(record.session), 'refresh_token_reused');
+    assert.equal(world.events.at(-1)?.[0], 'session.revoked', 'it is recorded before it ends');
+    for (const strange of ['../grants/x', 'none', '']) assert.equal(await one.provider.Grant.find(strange), undefined);
+  });
+
+  test('a grant is opened by a login, never by the library', async () => {
+    const grant = new one.provider.Grant({ accountId: 'a', clientId: 'alpha' });
+    grant.addOIDCScope('openid');
+    await assert.rejects(grant.save());
+  });
+
+  test('sessions of the library are never kept: each authorization asks who it is', async () => {
+    const session = new one.provider.Session();
+    await session.save(60);
+    assert.equal(await one.provider.Session.find(session.jti), undefined);
+    assert.equal(await one.provider.Session.findByUid(session.uid), undefined);
+  });
+
+  test('nothing that is stored says what finds it', async () => {
+    const { code } = await world.code(one);
+    const stored = await world.stored();
+    assert.ok(!stored.includes(code));
+    assert.match(stored, /oauth\/orders\/codes\/[0-9a-f]{64}\.json/);
+  });
+});
+
+function adapters(connection = 'orders', state = createMemoryStore()) {
+  let now = 1_800_000_000_000;
+  const again: string[] = [];
+  const make = createAdapters({
+    state,
+    connection,
+    grants: one.grants,
+    now: () => now,
+    errors,
+    findClient: async () => undefined,
+    ended: async () => {},
+    reasonToEnd: () => 'x',
+    usedAgain: (hash) => void again.push(hash),
+  });
+  return {
+    make,
+    again,
+    state,
+    pass(milliseconds: number) {
+      now += milliseconds;
+    },
+  };
 }
 
-test('a code that was used is used at once; a refresh token may come again for a while', async () => {
-  const { of, again, pass } = start();
-  const [codes, tokens] = [of('orders')('AuthorizationCode'), of('orders')('RefreshToken')];
-  for (const one of [codes, tokens]) {
-    await one.upsert('x', { jti: 'x' }, 60);
-    await one.consume('x');
-  }
-  const consumed = async (one: Adapter) => ((await one.find('x')) as { consumed?: number } | undefined)?.consumed;
-  assert.equal(await consumed(codes), START / 1000);
-  await assert.rejects(codes.consume('x') as Promise<void>, isGone);
-  assert.equal(again.length, 0);
-  pass(GRACE_MS - 1);
-  assert.equal(await consumed(tokens), undefined);
-  await assert.rejects(tokens.consume('x') as Promise<void>, isGone);
+test('a refresh token that was used looks unused for the time of grace, and can not be used up again', async () => {
+  const { make, again, pass } = adapters();
+  const tokens = make('RefreshToken');
+  await tokens.upsert('a', { grantId: 'g' }, 60);
+  await tokens.consume('a');
+  assert.deepEqual(await tokens.find('a'), { grantId: 'g', jti: 'a' });
+  await assert.rejects(tokens.consume('a'), { name: 'InvalidGrant' });
   assert.equal(again.length, 1);
-  pass(1);
-  assert.equal(await consumed(tokens), START / 1000);
+  assert.match(again[0] ?? '', /^[0-9a-f]{64}$/);
+  pass(GRACE_MS);
+  assert.ok((await tokens.find('a'))?.consumed);
+  // Codes have no grace: the client that lost the answer asks the person again.
+  const codes = make('AuthorizationCode');
+  await codes.upsert('a', { grantId: 'g' }, 60);
+  await codes.consume('a');
+  assert.ok((await codes.find('a'))?.consumed);
+  await assert.rejects(codes.consume('a'), { name: 'InvalidGrant' });
+  assert.equal(again.length, 1);
 });
 
-test('a refresh token that was taken back is used for good', async () => {
-  const { of } = start();
-  const tokens = of('orders')('RefreshToken');
-  await tokens.upsert('x', { jti: 'x' }, 60);
-  await tokens.destroy('x');
-  assert.equal(((await tokens.find('x')) as { consumed?: number }).consumed, 1);
+test('what is destroyed is used up, grace or not', async () => {
+  const { make } = adapters();
+  const tokens = make('RefreshToken');
+  await tokens.upsert('a', { grantId: 'g' }, 60);
+  await tokens.destroy('a');
+  assert.ok((await tokens.find('a'))?.consumed);
 });
 
-test('an interaction has one next version, and none when it is over', async () => {
-  const { of } = start();
-  const interactions = of('orders')('Interaction');
-  await interactions.upsert('uid', { jti: 'uid', kind: 'first' }, 60);
-  await interactions.upsert('uid', { jti: 'uid', kind: 'second' }, 60);
-  assert.deepEqual(await interactions.find('uid'), { kind: 'second', jti: 'uid' });
-  assert.equal(await of('other')('Interaction').find('uid'), undefined);
-  // Two replicas answer it at once: one of them does.
-  const answers = await Promise.allSettled([
-    interactions.upsert('uid', { jti: 'uid', kind: 'third' }, 60),
-    interactions.destroy('uid'),
-  ]);
-  assert.deepEqual(answers.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
-  if ((await interactions.find('uid')) !== undefined) await interactions.destroy('uid');
-  assert.equal(await interactions.find('uid'), undefined);
-  await assert.rejects(interactions.upsert('uid', { jti: 'uid', kind: 'again' }, 60) as Promise<void>);
-  await assert.rejects(interactions.destroy('uid') as Promise<void>);
+test('a code that is drawn twice is an error, not somebody else’s', async () => {
+  const { make } = adapters();
+  await make('AuthorizationCode').upsert('a', { grantId: 'g' }, 60);
+  await assert.rejects(make('AuthorizationCode').upsert('a', { grantId: 'h' }, 60));
+  assert.equal((await make('AuthorizationCode').find('a'))?.grantId, 'g');
 });
 
-test('an assertion is taken once', async () => {
-  const { of } = start();
-  const assertions = of('orders')('ReplayDetection');
-  await assertions.upsert('client jti', { exp: 1 }, 60);
-  await assert.rejects(assertions.upsert('client jti', { exp: 1 }, 60) as Promise<void>, { name: 'InvalidClient' });
+test('of an interaction the last version counts, on any replica, until it ends', async () => {
+  const { state, make } = adapters();
+  const [here, there] = [make('Interaction'), adapters('orders', state).make('Interaction')];
+  assert.equal(await here.find('i'), undefined);
+  await here.upsert('i', { params: { n: 1 } }, 60);
+  await there.upsert('i', { params: { n: 2 } }, 60);
+  assert.deepEqual(await here.find('i'), { params: { n: 2 }, jti: 'i' });
+  assert.equal(await adapters('other', state).make('Interaction').find('i'), undefined);
+  await there.destroy('i');
+  assert.equal(await here.find('i'), undefined);
+  // As a login that is over is: the person reads so, and nothing is a fault of the gateway's.
+  await assert.rejects(here.upsert('i', { params: { n: 3 } }, 60), { name: 'SessionNotFound' });
+  await assert.rejects(here.destroy('i'), { name: 'SessionNotFound' });
 });
 
-test('a grant is its own connection’s, until its session ends', async () => {
-  const { of, grants, ended, pass } = start();
-  const record: GrantRecord = {
-    session: SESSION,
-    connection: 'orders',
-    client: { id: 'alpha' },
-    kind: 'human',
-    issuer: 'https://idp.example',
-    subject: 'ana',
-    groups: [],
-    opened: START,
-    expires: START + 60_000,
-    resources: ['https://gateway.example/orders/mcp'],
-  };
-  await grants.open(record);
-  const own = of('orders')('Grant');
-  assert.equal((await own.find(SESSION))?.clientId, 'alpha');
-  assert.equal(await of('other')('Grant').find(SESSION), undefined);
-  assert.equal(await own.find('../grants/x'), undefined);
-  await assert.rejects(own.upsert('x', { jti: 'x' }, 60) as Promise<void>);
-  await own.destroy(SESSION);
-  assert.deepEqual(ended, [`${SESSION} signed_out`]);
-  assert.equal(await own.find(SESSION), undefined);
-
-  const another = { ...record, session: SESSION.replace(/1$/, '2') };
-  await grants.open(another);
-  pass(59_999);
-  assert.equal((await own.find(another.session))?.kind, 'Grant');
-  pass(1);
-  assert.equal(await own.find(another.session), undefined);
+test('of two answers to one interaction at once, one counts', async () => {
+  const { make } = adapters();
+  const interactions = make('Interaction');
+  await interactions.upsert('i', { n: 0 }, 60);
+  const answers = await Promise.allSettled([1, 2, 3].map((n) => interactions.upsert('i', { n }, 60)));
+  const failed = answers.filter((answer) => answer.status === 'rejected');
+  assert.equal(failed.length, 2);
+  for (const { reason } of failed) assert.equal(reason.name, 'SessionNotFound');
 });
 
-test('sessions and tokens are not kept', async () => {
-  const { of, state } = start();
-  for (const model of ['Session', 'AccessToken', 'ClientCredentials']) {
-    await of('orders')(model).upsert('x', { jti: 'x' }, 60);
-    assert.equal(await of('orders')(model).find('x'), undefined);
+test('an assertion counts once at this issuer', async () => {
+  const { make, state } = adapters();
+  await make('ReplayDetection').upsert('client jti', { exp: 1 }, 60);
+  await assert.rejects(make('ReplayDetection').upsert('client jti', { exp: 1 }, 60), { name: 'InvalidClient' });
+  await adapters('other', state).make('ReplayDetection').upsert('client jti', { exp: 1 }, 60);
+});
+
+test('what is of no use here keeps nothing', async () => {
+  const { make, state } = adapters();
+  for (const model of ['Session', 'AccessToken', 'ClientCredentials', 'DeviceCode', 'InitialAccessToken']) {
+    await make(model).upsert('a', { grantId: 'g' }, 60);
+    assert.equal(await make(model).find('a'), undefined, model);
   }
   for await (const name of state.list('')) assert.fail(name);
 });

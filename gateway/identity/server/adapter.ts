@@ -136,7 +136,7 @@ function oneTimeAdapter(deps: AdapterDeps, folder: string, grace: number): Adapt
 }
 
 /** An interaction is written a few times within a login, perhaps by several replicas: the highest version counts. */
-function interactionAdapter({ state, connection }: AdapterDeps): Adapter {
+function interactionAdapter({ state, connection, errors }: AdapterDeps): Adapter {
   const folderOf = (id: string): string => `oauth/${connection}/interactions/${sha256(id)}`;
 
   async function latest(id: string): Promise<{ next: number; payload: AdapterPayload | undefined }> {
@@ -149,10 +149,10 @@ function interactionAdapter({ state, connection }: AdapterDeps): Adapter {
 
   async function append(id: string, payload: AdapterPayload | undefined): Promise<void> {
     const { next, payload: before } = await latest(id);
-    if (next > 0 && before === undefined) throw new Error('This interaction is over.');
+    if (next > 0 && before === undefined) throw new errors.SessionNotFound('this login is over');
     const bytes = Buffer.from(JSON.stringify({ payload }));
     if ((await state.create(`${folderOf(id)}/${next}.json`, bytes)) === 'exists') {
-      throw new Error('This interaction is being answered elsewhere.');
+      throw new errors.SessionNotFound('this login was answered elsewhere at the same time');
     }
   }
 

@@ -71,10 +71,14 @@ export interface AuthorizationServerDeps {
   /** A person's own upstream credential could not be refreshed; the one before it is still in use. */
   refreshFailed(connection: string, error: unknown): void;
   addressOf(request: IncomingMessage): string;
+  /** A step failed in a way that nobody foresaw; it was answered as such. */
+  failed(error: unknown): void;
   refused(facts: { address: string; reason: string; connection?: string; detail?: string }): void;
   event(name: string, details: Record<string, unknown>): Promise<void>;
 }
 
+/** Questions to identity providers and directories at once, of one replica. */
+const RECHECKS_AT_ONCE = 8;
 /** Requests of one address. A client registers once, logs in a few times a day, and refreshes when it has to. */
 const RATES = {
   registration: { perMinute: 10, burst: 20, overall: 300 },
@@ -163,6 +167,7 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
         if (target === undefined) throw new library.errors.InvalidClient('its connection is gone');
         return authorize.agent({ login, connection: target, clientId }, { address });
       },
+      failed: deps.failed,
       idJag: idJagProviders(login).length > 0,
     });
     createIdJags({ library, state, authorize, now }).accept(provider, login, connection);
@@ -197,9 +202,16 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
       return own.check(token, connection, login.config, login.keyring);
     },
     async renew(sessions) {
-      const settled = await Promise.allSettled(sessions.map((session) => own.renew(session)));
-      const failed = settled.find((one) => one.status === 'rejected');
-      if (failed !== undefined) throw failed.reason;
+      const waiting = [...sessions];
+      const failures: unknown[] = [];
+      // Many log in at nine o'clock: an identity provider is not asked about all of them at once.
+      const work = async (): Promise<void> => {
+        for (let session = waiting.pop(); session !== undefined; session = waiting.pop()) {
+          await own.renew(session).catch((error: unknown) => failures.push(error));
+        }
+      };
+      await Promise.all(Array.from({ length: RECHECKS_AT_ONCE }, work));
+      if (failures.length > 0) throw failures[0];
     },
     async forgetAccounts(person) {
       const connections = Object.values(deps.config().connections);

@@ -44,7 +44,10 @@ export function createLastErrors({ state, now }: { state: Store; now: () => numb
       // Times of the same number of digits sort as they are.
       for await (const one of state.list(prefix, { startAfter: `${prefix}${hourOf(now() - DAY)}` })) name = one;
       const bytes = name === undefined ? undefined : await state.get(name);
-      return bytes === undefined ? undefined : (JSON.parse(Buffer.from(bytes).toString()) as LastError);
+      if (bytes === undefined) return undefined;
+      const found = JSON.parse(Buffer.from(bytes).toString()) as LastError;
+      // The listing begins with a whole hour.
+      return found.at < now() - DAY ? undefined : found;
     },
   };
 }

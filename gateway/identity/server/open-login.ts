@@ -67,6 +67,11 @@ async function keyringOf(settings: LoginConfig, secrets: Secrets, ownSecret: Buf
       `login.secrets.${short} names a secret of less than ${LEAST_SECRET_BYTES} bytes. Make one: openssl rand -base64 48.`,
     );
   }
+  const twice = bytes.findIndex((one, index) => bytes.findIndex((other) => other.equals(one)) < index);
+  if (twice >= 0) {
+    const first = bytes.findIndex((one) => one.equals(bytes[twice] ?? one));
+    throw new Error(`login.secrets.${twice} names the same secret as login.secrets.${first}. Take one of the two out.`);
+  }
   return createKeyring(bytes);
 }
 

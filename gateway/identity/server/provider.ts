@@ -2,6 +2,7 @@
  * The authorization server of one connection: oidc-provider with one issuer, the connection's own address, so that a
  * client that names no resource gets this connection and nothing else (RFC 8707; RFC 9068 for the tokens).
  */
+import type { EventEmitter } from 'node:events';
 import type { AdapterPayload, Configuration, KoaContextWithOIDC, default as Provider } from 'oidc-provider';
 import { type Config, clientPaths, resourceUrl } from '../../config.ts';
 import type { ProviderClient } from '../clients/client.ts';
@@ -26,6 +27,8 @@ export interface ProviderDeps {
   mayGoOn(session: string): Promise<boolean>;
   /** Opens the session of an agent that is registered here, for one token. */
   openAgent(clientId: string, address: string): Promise<GrantRecord>;
+  /** A step failed in a way that nobody foresaw; it was answered as such. */
+  failed(error: unknown): void;
   /** Whether assertions of an identity provider are taken (id-jag.ts). */
   readonly idJag: boolean;
 }
@@ -68,6 +71,9 @@ export function createProvider(deps: ProviderDeps): Provider {
       },
     }),
   });
+  // The library says nothing of its own failures, and Koa, below it, writes those of others to stderr.
+  provider.on('server_error', (_ctx, error) => deps.failed(error));
+  (provider as EventEmitter).on('error', deps.failed);
   // TLS ends in front of the gateway. What the address is comes from the configuration: see `serve` in routes.ts.
   provider.proxy = true;
   // Some clients name no scope: there is only one.
