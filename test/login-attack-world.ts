@@ -35,7 +35,7 @@ export interface AttackWorld extends AsyncDisposable {
   /** Events of the system strands, of all replicas, in the order of their strands. */
   events(): Promise<readonly Facts[]>;
   /** The events, once there is one like that. Throws where there is none within five seconds. */
-  eventually(isOne: (event: Facts) => boolean): Promise<Facts>;
+  eventually(isOne: (event: Facts) => boolean, what?: string): Promise<Facts>;
 }
 
 export interface AttackWorldOptions {
@@ -153,10 +153,14 @@ export async function startAttackWorld(options: AttackWorldOptions = {}): Promis
   const [gateway] = replicas;
   if (gateway === undefined) throw new Error('A world has a gateway.');
 
+  /** As they were last read. */
+  let known: readonly Facts[] = [];
+
   async function events(): Promise<readonly Facts[]> {
     for (const one of replicas) await one.gateway.seal();
     const frames = await framesOf(gateway as GatewayUnderTest, 'system');
-    return frames.flatMap((frame) => (frame.type === 'event' ? [frame.event as Facts] : []));
+    known = frames.flatMap((frame) => (frame.type === 'event' ? [frame.event as Facts] : []));
+    return known;
   }
 
   return {
@@ -169,11 +173,11 @@ export async function startAttackWorld(options: AttackWorldOptions = {}): Promis
     keyring: createKeyring((options.secrets?.[0] ?? same).map((text) => Buffer.from(text))),
     state: openStore(`${gateway.storeUrl}-state`),
     events,
-    async eventually(isOne) {
+    async eventually(isOne, what = 'No event like that was recorded.') {
       for (const deadline = performance.now() + 5000; ; ) {
-        const found = (await events()).find(isOne);
+        const found = known.find(isOne) ?? (await events()).find(isOne);
         if (found !== undefined) return found;
-        if (performance.now() > deadline) throw new Error('No event like that was recorded.');
+        if (performance.now() > deadline) throw new Error(what);
         await new Promise((done) => setTimeout(done, 50));
       }
     },

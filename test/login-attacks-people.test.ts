@@ -442,13 +442,10 @@ test('SAML: an assertion is taken once, in the login that asked for it, and as i
     const posted = await by.send('/oauth/callback/saml', { form: answer, headers: { origin: 'null' } });
     return posted.onward === undefined ? posted : follow(by, posted.onward, world.origin);
   };
-  const refused = async (by: Visitor, reason: string) =>
-    assert.ok(
-      (await world.events()).some((event) =>
-        isLike(event, { address: by.address, ...(reason === 'login_over' ? { detail: reason } : { reason }) }),
-      ),
-      reason,
-    );
+  const refused = (by: Visitor, reason: string) => {
+    const facts = reason === 'login_over' ? { detail: reason } : { reason };
+    return world.eventually((event) => isLike(event, { ...facts, address: by.address }), reason);
+  };
 
   const good = createVisitor(world);
   const { answer } = await begin(good);

@@ -56,7 +56,7 @@ const INTERACTION = /^\/oauth\/interaction\/([A-Za-z0-9_-]{10,64})(\/finish)?$/;
 /** To the letter: what oidc-provider would take in another spelling is on none of the lists here. */
 const OF_PROVIDER = /^(\/\.well-known\/[a-z-]+|\/oauth\/(authorize(\/[A-Za-z0-9_-]{10,64})?|token|jwks|revoke))$/;
 /** Milliseconds in which the body of a request has to be there. The longest is a form with a SAML response. */
-const BODY_MS = 15_000;
+const BODY_MS = 10_000;
 
 export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
   const { flow, interactions, connect, rates } = deps;
