@@ -39,7 +39,7 @@ async function register(name: string): Promise<string> {
   return ((await response.json()) as { client_id: string }).client_id;
 }
 
-function authorizeUrl(client: string, state: string): string {
+function authorizeUrl(client: string, state: string, more: Record<string, string> = {}): string {
   const url = new URL(world.mcp.replace('/mcp', '/oauth/authorize'));
   const parameters = {
     response_type: 'code',
@@ -49,6 +49,7 @@ function authorizeUrl(client: string, state: string): string {
     code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
     code_challenge_method: 'S256',
     resource: world.mcp,
+    ...more,
   };
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   return url.href;
@@ -84,6 +85,8 @@ test('two tabs log in at once, each for its own client; the second time nobody i
   await third.getByRole('button', { name: /Ana Costa/ }).click();
   await third.waitForURL(`${redirect}**`);
   assert.equal(new URL(third.url()).searchParams.get('state'), 'again');
+  await third.goto(authorizeUrl(client, 'asked', { prompt: 'consent' }));
+  await third.getByRole('button', { name: /^Continue/ }).waitFor();
   await context.close();
 });
 

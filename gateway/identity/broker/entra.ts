@@ -39,6 +39,7 @@ export function createEntraProvider(deps: {
 
   return {
     name,
+    issuer,
     // With `graph` the directory says it all, and no token has to be kept.
     begin: (login) => client.begin(login, { scopes: ['profile', 'email'], offline: config.groups !== 'graph' }),
     stateOf,

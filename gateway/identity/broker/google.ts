@@ -37,6 +37,7 @@ export function createGoogleProvider(deps: {
 
   return {
     name,
+    issuer,
     begin: (login) =>
       client.begin(login, {
         scopes: ['profile', 'email'],

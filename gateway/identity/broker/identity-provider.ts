@@ -40,6 +40,8 @@ export interface Rechecked {
 export interface IdentityProvider {
   /** Of the configuration. */
   readonly name: string;
+  /** Its own name for itself, as `BrokeredIdentity` has it. */
+  readonly issuer: string;
   /**
    * Where the browser goes to log in, and what `finish` needs when it comes back. `memory` is secret (it may hold a PKCE
    * verifier): the caller keeps it sealed and gives it to one `finish` only. Throws `LoginRefused` `provider_unavailable`.

@@ -49,6 +49,7 @@ export function createOidcProvider(deps: {
 
   return {
     name,
+    issuer,
     begin: (login) => client.begin(login, { scopes: config.scopes, offline }),
     stateOf,
     async finish(answer, login) {

@@ -73,6 +73,7 @@ export function createSamlProvider(deps: SamlDeps): IdentityProvider {
 
   return {
     name,
+    issuer: config.entityId,
     async begin(login) {
       const request = `_${randomBytes(20).toString('hex')}`;
       // Entra ID's; others ignore it.

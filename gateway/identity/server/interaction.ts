@@ -64,6 +64,7 @@ interface Asked extends Visit {
   readonly client: { readonly id: string; readonly name: string };
   readonly origin: ClientOrigin;
   readonly redirectUri: string;
+  readonly mustAsk: boolean;
 }
 
 /** Who vouches for a client's name. */
@@ -91,7 +92,11 @@ export function createInteractions(deps: InteractionDeps): Interactions {
     if (found === undefined) throw over();
     const { origin, metadata } = found;
     const client = { id: clientId, name: metadata.client_name ?? 'A program without a name' };
-    return { ...visit, server, binding, client, origin, redirectUri: String(details.params.redirect_uri) };
+    const { redirect_uri: redirectUri, prompt } = details.params;
+    const mustAsk = String(prompt ?? '')
+      .split(' ')
+      .includes('consent');
+    return { ...visit, server, binding, client, origin, redirectUri: String(redirectUri), mustAsk };
   }
 
   function consentOf({ client, redirectUri, connection }: Asked): Consent {
@@ -274,7 +279,8 @@ export function createInteractions(deps: InteractionDeps): Interactions {
   return {
     show: (visit) =>
       guarded(visit, async (asked) => {
-        const person = await rememberedPerson(asked);
+        // A client may want the person asked, whatever they have said before (OpenID Connect Core, section 3.1.2.1).
+        const person = asked.mustAsk ? undefined : await rememberedPerson(asked);
         if (person === undefined) return ask(asked);
         return toProvider(asked, person.provider, person.email, person.account);
       }),

@@ -24,7 +24,9 @@ const keyring = createKeyring([randomBytes(32)]);
 type Asked = (who: Recheckable) => Promise<Rechecked | undefined>;
 
 /** Replicas over one store, whose identity provider answers as it is told to. */
-function start(options: { every?: number; token?: string; provider?: string | undefined; canAsk?: boolean } = {}) {
+function start(
+  options: { every?: number; token?: string; provider?: string | undefined; canAsk?: boolean; issuer?: string } = {},
+) {
   const state = createMemoryStore();
   let now = START;
   const clock: Clock = { millis: () => now, micros: () => now * 1000, offset: () => 0 };
@@ -36,6 +38,7 @@ function start(options: { every?: number; token?: string; provider?: string | un
   const nobody = async (): Promise<never> => assert.fail('nobody logs in here');
   const idp: IdentityProvider = {
     name: 'corp',
+    issuer: options.issuer ?? 'https://idp.example',
     begin: nobody,
     stateOf: () => undefined,
     finish: nobody,
@@ -293,5 +296,12 @@ test('what another replica found while this one claimed is not asked again', asy
     },
   };
   assert.deepEqual((await replica(slow).standing(record)).groups, ['owners']);
+  assert.equal(asked.length, 0);
+});
+
+test('a provider whose name is another’s now is told nothing of the one before', async () => {
+  const { replica, record, asked, pass } = start({ token: 'first', issuer: 'https://another.example' });
+  pass(EVERY);
+  await assert.rejects(replica().standing(record), lost('refused_by_provider'));
   assert.equal(asked.length, 0);
 });

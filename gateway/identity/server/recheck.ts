@@ -130,8 +130,9 @@ export function createRecheck(deps: RecheckDeps): Recheck {
     const now = clock.millis();
     if (now - before.at < every) return keep(session, before);
     const idp = provider(record.provider ?? '');
-    // The provider was taken out of the configuration: nobody of it may be here.
-    if (idp === undefined) throw new StandingLost('refused_by_provider');
+    // The provider was taken out of the configuration, or its name is another's now: nobody of it may be here, and what
+    // it gave is not for the other.
+    if (idp === undefined || idp.issuer !== record.issuer) throw new StandingLost('refused_by_provider');
     if (idp.recheck === undefined) return keep(session, { ...before, at: now });
     const refreshToken = tokenOf(before, record);
     // A refresh token is used up by asking: one replica asks, the others read what it found.
