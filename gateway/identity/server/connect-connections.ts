@@ -57,7 +57,7 @@ export function createConnectionsOf(deps: ConnectionsDeps) {
 
   return async (login: Login, person: KnownPerson): Promise<PageConnection[]> => {
     const [open, given] = await Promise.all([
-      grants.ofPerson(person.issuer, person.subject),
+      grants.ofPerson(person.issuer, person.subject, login.config.sessions.longest),
       consents.of(person.account),
     ]);
     const mine = Object.values(login.config.connections).filter((one) => mayOpen(person, one));

@@ -120,7 +120,9 @@ export function createConnect(deps: ConnectDeps): Connect {
     const [end, forget] = [form.get('end'), form.get('forget')];
     const { issuer, subject } = person;
     if (end !== null) {
-      const own = (await grants.ofPerson(issuer, subject)).some(({ session }) => session === end);
+      const own = (await grants.ofPerson(issuer, subject, login.config.sessions.longest)).some(
+        ({ session }) => session === end,
+      );
       if (own) {
         await deps.event('session.signed_out', { session: end, subject, issuer, address });
         await grants.end(end, 'signed_out');

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import * as library from 'oidc-provider';
-import { uuidv7 } from 'uuidv7';
+import { V7Generator } from 'uuidv7';
 import type { Clock } from '../../clock.ts';
 import { type Config, parseConfig } from '../../config.ts';
 import { createEnds, type Ends } from '../../sessions/ends.ts';
@@ -50,10 +50,13 @@ export function stoppedClock(start = Date.now()): Clock & { pass(milliseconds: n
   };
 }
 
+/** Ids are of the clock's time, as those of sessions are. */
+const ids = new V7Generator();
+
 export function grantRecord(clock: Clock, changes: Partial<GrantRecord> = {}): GrantRecord {
   const opened = clock.millis();
   return {
-    session: uuidv7(),
+    session: ids.generateOrResetCore(opened, 0).toString(),
     connection: CONNECTION,
     client: { id: 'alpha', name: 'Alpha' },
     provider: 'corp',

@@ -123,7 +123,7 @@ test('a person’s list has their own, alive, the newest first', async () => {
   await grants.open(grantRecord(clock, { subject: 'bob' }));
   await grants.open(grantRecord(clock, { issuer: 'https://other.example.com' }));
   await grants.end(String(third), 'signed_out');
-  const list = await open().ofPerson('https://idp.example.com', 'ana');
+  const list = await open().ofPerson('https://idp.example.com', 'ana', 43_200_000);
   assert.deepEqual(
     list.map(({ session, connection, client }) => [session, connection, client.name]),
     [
@@ -133,7 +133,33 @@ test('a person’s list has their own, alive, the newest first', async () => {
     ],
   );
   clock.pass(3_600_000);
-  assert.deepEqual(await grants.ofPerson('https://idp.example.com', 'ana'), []);
+  assert.deepEqual(await grants.ofPerson('https://idp.example.com', 'ana', 43_200_000), []);
+});
+
+test('a list is read no further back than a session may last', async () => {
+  const read: string[] = [];
+  const memory = createMemoryStore();
+  const { grants, clock } = start({
+    state: {
+      ...memory,
+      get(name) {
+        if (name.startsWith('people/')) read.push(name.slice(name.lastIndexOf('/') + 1));
+        return memory.get(name);
+      },
+    },
+  });
+  const old = grantRecord(clock);
+  await grants.open(old);
+  clock.pass(7_200_000);
+  const recent = grantRecord(clock);
+  await grants.open(recent);
+  clock.pass(3_599_999);
+  const list = await grants.ofPerson('https://idp.example.com', 'ana', 3_600_000);
+  assert.deepEqual(
+    list.map(({ session }) => session),
+    [recent.session],
+  );
+  assert.deepEqual(read, [`${recent.session}.json`]);
 });
 
 test('an account id says nothing, and no two people share one', () => {

@@ -43,8 +43,8 @@ export interface Grants {
   find(session: string): Promise<GrantRecord | undefined>;
   /** Ends it on every replica, within seconds. */
   end(session: string, reason: string): Promise<void>;
-  /** The grants of a person that have not ended, newest first. */
-  ofPerson(issuer: string, subject: string): Promise<ListedGrant[]>;
+  /** The grants of a person that have not ended, newest first. `longest`: milliseconds that one may last. */
+  ofPerson(issuer: string, subject: string, longest: number): Promise<ListedGrant[]>;
 }
 
 /** A grant's record never changes, so it may be kept; that it has not ended is asked elsewhere on every call. */
@@ -98,15 +98,28 @@ export function createGrants(deps: { state: Store; audit: Store; ends: Ends; clo
       return record === undefined || (await isOver(record)) ? undefined : record;
     },
     end: (session, reason) => ends.write({ session, reason }, true),
-    async ofPerson(issuer, subject) {
-      const found: ListedGrant[] = [];
-      for await (const name of state.list(`people/${accountIdOf({ issuer, subject })}/`)) {
+    async ofPerson(issuer, subject, longest) {
+      const folder = `people/${accountIdOf({ issuer, subject })}/`;
+      const read = async (name: string): Promise<ListedGrant | undefined> => {
         const bytes = await state.get(name);
-        if (bytes === undefined) continue;
+        if (bytes === undefined) return undefined;
         const listed = JSON.parse(Buffer.from(bytes).toString()) as ListedGrant;
-        if (!(await isOver(listed))) found.push(listed);
+        return (await isOver(listed)) ? undefined : listed;
+      };
+      const found: Promise<ListedGrant | undefined>[] = [];
+      for await (const name of state.list(folder, { startAfter: folder + idAt(clock.millis() - longest - SKEW) })) {
+        found.push(read(name));
       }
-      return found.reverse();
+      return (await Promise.all(found)).filter((one) => one !== undefined).reverse();
     },
   };
+}
+
+/** Milliseconds that the clock of the replica that made an id may be behind. */
+const SKEW = 60_000;
+
+/** RFC 9562, section 5.7: the beginning of the UUIDv7 of that time. Ids of sessions sort by it. */
+function idAt(milliseconds: number): string {
+  const hex = Math.max(0, milliseconds).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}`;
 }
