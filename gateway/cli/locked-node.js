@@ -2,11 +2,14 @@
 //
 //   node gateway/cli/locked-node.js COMMAND…   runs a shell command in which `node` is that Node
 //
+// `{CORES}` in it becomes the number of cores: by default `node --test` leaves one of them idle.
+//
 // Two of the three packages that bring a `node` are for other platforms, and npm 10 takes node_modules/.bin/node away with
 // them. So nothing here relies on that link.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -64,6 +67,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     process.exitCode = 1;
   } else {
     const path = [locked === undefined ? [] : dirname(locked), process.env.PATH ?? ''].flat().join(delimiter);
-    become(process.argv.slice(2).join(' '), [], { shell: true, env: { ...process.env, PATH: path } });
+    const command = process.argv.slice(2).join(' ').replaceAll('{CORES}', String(availableParallelism()));
+    become(command, [], { shell: true, env: { ...process.env, PATH: path } });
   }
 }
