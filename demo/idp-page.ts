@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { escapeMarkup } from '../gateway/identity/pages/html.ts';
 import type { DemoUser } from './users.ts';
 
 /** A page of the demo's identity provider: what it says and what a browser lets it do. */
@@ -39,13 +40,13 @@ const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
 export function loginPage(users: readonly DemoUser[], redirect: string): Page {
   const buttons = users.map(
     (user) =>
-      `<button name="user" value="${escapeHtml(user.name)}"><strong>${escapeHtml(user.fullName)}</strong>` +
-      `<span>${escapeHtml(user.groups.join(', '))} · ${escapeHtml(user.work)}</span></button>`,
+      `<button name="user" value="${escapeMarkup(user.name)}"><strong>${escapeMarkup(user.fullName)}</strong>` +
+      `<span>${escapeMarkup(user.groups.join(', '))} · ${escapeMarkup(user.work)}</span></button>`,
   );
   return page(
     200,
     'Who are you?',
-    `<p>The gateway at <code>${escapeHtml(new URL(redirect).host)}</code> asks who you are.</p>
+    `<p>The gateway at <code>${escapeMarkup(new URL(redirect).host)}</code> asks who you are.</p>
 <p class="note">Demo identity provider without passwords: whoever can open this page can be anyone here.</p>
 <form method="post">
 ${buttons.join('\n')}
@@ -57,7 +58,7 @@ ${buttons.join('\n')}
 
 /** A page for what went wrong: what it is and what to do. */
 export function problemPage(status: number, title: string, words: string): Page {
-  return page(status, title, `<p>${escapeHtml(words)}</p>`, { marker: '', formAction: "'none'" });
+  return page(status, title, `<p>${escapeMarkup(words)}</p>`, { marker: '', formAction: "'none'" });
 }
 
 function page(status: number, title: string, body: string, allow: { marker: string; formAction: string }): Page {
@@ -69,12 +70,12 @@ function page(status: number, title: string, body: string, allow: { marker: stri
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 ${allow.marker}
-<title>${escapeHtml(title)} · Verbatim demo</title>
+<title>${escapeMarkup(title)} · Verbatim demo</title>
 <style>${STYLE}</style>
 </head>
 <body>
 <main>
-<h1>${escapeHtml(title)}</h1>
+<h1>${escapeMarkup(title)}</h1>
 ${body}
 </main>
 </body>
@@ -90,16 +91,4 @@ ${body}
       'Cache-Control': 'no-store',
     },
   };
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-function escapeHtml(text: string): string {
-  return text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
 }

@@ -1,4 +1,5 @@
 /** `verbatim tail`: what happens, as checkpoints cover it. */
+import { keepNewest } from '../keep-newest.ts';
 import type { Frame } from '../recording/frame.ts';
 import { readSegmentName } from '../recording/read-name.ts';
 import type { ReadItem } from '../recording/read-strand.ts';
@@ -48,9 +49,7 @@ function createTailLines(context: Context): (item: ReadItem) => string[] {
         for (const message of frame.messages) {
           if (message.kind === 'request' && message.id !== undefined) names.set(idKey(message.id), nameOf(message));
         }
-        asked.set(frame.exchange, names);
-        const oldest = asked.size > MOST_ASKED ? asked.keys().next().value : undefined;
-        if (oldest !== undefined) asked.delete(oldest);
+        keepNewest(asked, frame.exchange, names, MOST_ASKED);
         return [
           ...(frame.refused === undefined ? [] : [lines.refused(frame.refused)]),
           ...frame.messages.map(lines.requested),

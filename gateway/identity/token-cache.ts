@@ -1,4 +1,5 @@
 /** What tokens were found to be, for a short while: by name, never past a token's own end. */
+import { keepNewest } from '../keep-newest.ts';
 import type { Principal } from './principal.ts';
 
 const MAX_CACHED = 10_000;
@@ -17,9 +18,8 @@ export function createTokenCache(): TokenCache {
   async function findAndKeep(name: string, now: () => number, find: () => Promise<Principal>): Promise<Principal> {
     try {
       const principal = await find();
-      kept.set(name, { principal, until: Math.min(now() + CACHE_TTL, principal.expires * 1000) });
-      const [oldest] = kept.keys();
-      if (kept.size > MAX_CACHED && oldest !== undefined) kept.delete(oldest);
+      const until = Math.min(now() + CACHE_TTL, principal.expires * 1000);
+      keepNewest(kept, name, { principal, until }, MAX_CACHED);
       return principal;
     } finally {
       pending.delete(name);

@@ -5,6 +5,7 @@
  * This is not oidc-provider's own reading of such documents: its guard looks at an address after having connected to it
  * and is gone where the process has another dispatcher, and it forgets failures.
  */
+import { keepNewest } from '../../keep-newest.ts';
 import type { ProviderClient } from './client.ts';
 import { documentAddress } from './document-address.ts';
 import {
@@ -108,7 +109,7 @@ export function createMetadataDocuments(deps: MetadataDocumentsDeps): MetadataDo
   async function readAndKeep(url: URL): Promise<ProviderClient | undefined> {
     try {
       const kept = await readInPlace(url);
-      keep(good, url.href, kept);
+      keepNewest(good, url.href, kept, MOST_KEPT);
       return kept.client;
     } catch (error) {
       const failure = error instanceof DocumentUnavailable ? error.failure : 'unreachable';
@@ -125,12 +126,13 @@ export function createMetadataDocuments(deps: MetadataDocumentsDeps): MetadataDo
     // That there was no place is not remembered: the next one may have one.
     if (last !== undefined && now() < end) {
       // Who is logged in stays so while the client's own site is down, no longer than it could have asked for.
-      if (failure !== 'too_many') keep(good, id, { ...last, until: Math.min(now() + FAILURE_KEPT, end) });
+      if (failure !== 'too_many')
+        keepNewest(good, id, { ...last, until: Math.min(now() + FAILURE_KEPT, end) }, MOST_KEPT);
       return last.client;
     }
     if (failure === 'too_many') return undefined;
     good.delete(id);
-    keep(bad, id, { readAt: now(), until: now() + FAILURE_KEPT });
+    keepNewest(bad, id, { readAt: now(), until: now() + FAILURE_KEPT }, MOST_KEPT);
     return undefined;
   }
 
@@ -150,11 +152,4 @@ export function createMetadataDocuments(deps: MetadataDocumentsDeps): MetadataDo
 
 function keptFor(maxAge: number | undefined): number {
   return Math.min(LONGEST_KEPT, Math.max(SHORTEST_KEPT, (maxAge ?? 0) * 1000));
-}
-
-function keep(map: Map<string, Kept>, name: string, kept: Kept): void {
-  map.delete(name);
-  map.set(name, kept);
-  const [oldest] = map.keys();
-  if (map.size > MOST_KEPT && oldest !== undefined) map.delete(oldest);
 }

@@ -3,6 +3,7 @@
  * memory: it keeps a flood away from the work behind it, it is no promise to anybody.
  */
 import { isIPv4, isIPv6 } from 'node:net';
+import { keepNewest } from '../../keep-newest.ts';
 import { groupsOf } from '../../proxy/address.ts';
 
 export interface Rate {
@@ -46,10 +47,7 @@ export function createBuckets({ perMinute, burst, overall, now }: BucketsDeps): 
       const own = buckets.get(name) ?? { tokens: burst, at };
       fill(own, perMinute, burst, at);
       fill(all, overall, overall, at);
-      buckets.delete(name);
-      buckets.set(name, own); // last in the map: least recently used stays first
-      const [oldest] = buckets.keys();
-      if (buckets.size > MOST_NAMES && oldest !== undefined) buckets.delete(oldest);
+      keepNewest(buckets, name, own, MOST_NAMES);
       // Both or neither: one address that asks too often must not use up what is there for the others.
       if (own.tokens < 1 || all.tokens < 1) return false;
       own.tokens--;

@@ -68,6 +68,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-function escapeMarkup(text: string): string {
+/** What only keeps text from being markup. Text from outside goes through `escapeHtml`. */
+export function escapeMarkup(text: string): string {
   return text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
 }

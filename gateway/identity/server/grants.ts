@@ -5,6 +5,7 @@
 import { auditObject } from '../../audit.ts';
 import type { Clock } from '../../clock.ts';
 import { hashOfParts } from '../../hash-of-parts.ts';
+import { keepNewest } from '../../keep-newest.ts';
 import type { Ends } from '../../sessions/ends.ts';
 import type { Store } from '../../store/store.ts';
 
@@ -61,10 +62,7 @@ export function createGrants(deps: { state: Store; audit: Store; ends: Ends; clo
   const kept = new Map<string, GrantRecord>();
 
   function keep(record: GrantRecord): GrantRecord {
-    kept.delete(record.session);
-    kept.set(record.session, record);
-    const [oldest] = kept.keys();
-    if (kept.size > MOST_KEPT && oldest !== undefined) kept.delete(oldest);
+    keepNewest(kept, record.session, record, MOST_KEPT);
     return record;
   }
 

@@ -1,4 +1,5 @@
 /** The last thing that went wrong for a person on a connection, in words: for the person's own page. */
+import { keepNewest } from '../../keep-newest.ts';
 import type { Store } from '../../store/store.ts';
 
 export interface LastError {
@@ -31,10 +32,7 @@ export function createLastErrors({ state, now }: { state: Store; now: () => numb
       const at = now();
       const prefix = prefixOf(person, connection);
       if (at - (noted.get(prefix) ?? 0) < EVERY) return;
-      noted.delete(prefix);
-      noted.set(prefix, at);
-      const [oldest] = noted.keys();
-      if (noted.size > MOST_NOTED && oldest !== undefined) noted.delete(oldest);
+      keepNewest(noted, prefix, at, MOST_NOTED);
       const bytes = Buffer.from(JSON.stringify({ at, ...error }));
       state.create(`${prefix}${hourOf(at)}/${at}.json`, bytes).catch(() => {});
     },

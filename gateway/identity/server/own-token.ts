@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { createLocalJWKSet, decodeJwt, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { type Config, type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
 import { GatewayError } from '../../errors.ts';
+import { keepNewest } from '../../keep-newest.ts';
 import type { Keyring } from '../keyring.ts';
 import { type Principal, sessionKeyOf } from '../principal.ts';
 import { refusalOf, refuse } from '../token-verify.ts';
@@ -41,7 +42,7 @@ export function createOwnTokens(deps: {
   /** By keyring: what a secret that is gone has signed is no token any more. */
   const verified = new WeakMap<Keyring, Map<string, Verified>>();
   /** Sessions whose person has lost the right to be here: for good, so that it is neither asked nor recorded again. */
-  const lost = new Set<string>();
+  const lost = new Map<string, true>();
   const keySets = new WeakMap<Keyring, JWTVerifyGetKey>();
   /** One object a session and set of groups: gateway/proxy compares them to see that something changed. */
   const principals = new Map<string, { readonly of: Principal; readonly groups: readonly string[] }>();
@@ -80,9 +81,7 @@ export function createOwnTokens(deps: {
     });
     const until = Math.min(now() + CACHE_MS, Number(payload.exp) * 1000);
     const made: Verified = { session: String(payload.session), until };
-    cache.set(name, made);
-    const [oldest] = cache.keys();
-    if (cache.size > MAX_CACHED && oldest !== undefined) cache.delete(oldest);
+    keepNewest(cache, name, made, MAX_CACHED);
     return made;
   }
 
@@ -102,9 +101,7 @@ export function createOwnTokens(deps: {
   async function endOnce(record: GrantRecord, reason: StandingLost['reason']): Promise<void> {
     const { session } = record;
     if (lost.has(session)) return;
-    lost.add(session);
-    const [oldest] = lost;
-    if (lost.size > MAX_CACHED && oldest !== undefined) lost.delete(oldest);
+    keepNewest(lost, session, true, MAX_CACHED);
     try {
       // After a restart it is known from the store alone.
       if ((await grants.find(session)) === undefined) return;
@@ -132,10 +129,7 @@ export function createOwnTokens(deps: {
       clientId: client.id,
       grant: { session, opened },
     };
-    principals.delete(session);
-    principals.set(session, { of, groups });
-    const [oldest] = principals.keys();
-    if (principals.size > MAX_CACHED && oldest !== undefined) principals.delete(oldest);
+    keepNewest(principals, session, { of, groups }, MAX_CACHED);
     return of;
   }
 

@@ -6,6 +6,7 @@
  * of several replicas asks: it is good for a lease, so that a replica that dies holds nobody up.
  */
 import type { Clock } from '../../clock.ts';
+import { keepNewest } from '../../keep-newest.ts';
 import type { Store } from '../../store/store.ts';
 import { type IdentityProvider, LoginRefused, type Rechecked } from '../broker/identity-provider.ts';
 import type { Keyring } from '../keyring.ts';
@@ -94,10 +95,7 @@ export function createRecheck(deps: RecheckDeps): Recheck {
   }
 
   function keep(session: string, found: Known): Known {
-    known.delete(session);
-    known.set(session, found);
-    const [oldest] = known.keys();
-    if (known.size > MOST_KNOWN && oldest !== undefined) known.delete(oldest);
+    keepNewest(known, session, found, MOST_KNOWN);
     return found;
   }
 
