@@ -8,6 +8,7 @@ import { readIfThere, writeDurably } from './durable-file.ts';
 import { GatewayError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import type { Policy } from './policy/policy.ts';
 import type { Runtime } from './proxy/runtime.ts';
 import type { SealerEvents } from './recording/sealer.ts';
 import type { SystemStrand } from './recording/system.ts';
@@ -45,16 +46,21 @@ export async function announceStart(runtime: Runtime, config: Config): Promise<v
   await system.event('started', {
     version: runtime.version,
     configuration: inForce().digest,
-    policy: inForce().policyDigest,
+    policy: inForce().policy.digest,
   });
-  log.warn(
-    { event: 'no_policy' },
-    'No policy is in force (policies: allow-all): every well-formed message is allowed by the rule no-policy.',
-  );
+  announcePolicy(log, inForce().policy);
   for (const gap of recorder.gaps) {
     log.warn({ event: 'gap', ...gap }, 'The last stop was not orderly: this recording has a gap frame.');
   }
   await announceRecording(log, system, config, undefined);
+}
+
+export function announcePolicy(log: Log, policy: Policy): void {
+  if (!policy.isAllowAll) return;
+  log.warn(
+    { event: 'no_policy' },
+    'No policy is in force (policies: allow-all): every well-formed message is allowed by the rule no-policy.',
+  );
 }
 
 /**

@@ -2,7 +2,7 @@
 import { GatewayError } from '../errors.ts';
 import { createMessageScanner } from '../mcp/scan.ts';
 import { createSseSplitter, type SsePart } from '../mcp/sse.ts';
-import type { ReturnedMessage } from '../recording/frame.ts';
+import type { RecordedMask, RecordedVerdict, ReturnedMessage } from '../recording/frame.ts';
 import { wholeCharacters } from './tap.ts';
 
 /** Bytes of a JSON body that are kept to look for handles in them. */
@@ -23,6 +23,52 @@ export interface OutPart {
   readonly whole?: true;
   /** An event that the stream's end broke off. */
   readonly incomplete?: boolean;
+  /** What was taken out of it, and what its screening said. */
+  readonly masks?: readonly RecordedMask[];
+  readonly screened?: readonly RecordedVerdict[];
+  /** It may not pass, and the recording says so. */
+  readonly withheld?: true;
+}
+
+/** Bodies that are held back until they have ended, since policy may have them put in other words. */
+export interface Hold {
+  readonly bytes: number;
+  /** `json`: what is not JSON passes as it comes. */
+  readonly what: 'json' | 'all';
+}
+
+/** The stream of an answer with these headers. `spoken`: the gateway has begun an event stream, and goes on with it. */
+export function streamFor(
+  headers: readonly (readonly [string, string])[],
+  given: { readonly eventBytes: number; readonly hold: Hold | undefined; readonly spoken: boolean },
+): ResponseStream {
+  const { eventBytes, hold, spoken } = given;
+  const isSse = headers.some(([name, value]) => name === 'content-type' && /^text\/event-stream\b/i.test(value));
+  if (isSse) return createSseStream(eventBytes);
+  const body = createBodyStream(headers, spoken ? { bytes: eventBytes, what: 'all' } : hold);
+  return spoken ? inEvents(body) : body;
+}
+
+/**
+ * A body as one event of a stream that the gateway has begun. Its bytes stand in the event's data, a line a field, so
+ * that a reader puts the same JSON together.
+ */
+function inEvents(body: ResponseStream): ResponseStream {
+  return {
+    kind: 'sse',
+    push: (chunk, late) => body.push(chunk, late).map(asEvent),
+    end: () => body.end().map(asEvent),
+  };
+}
+
+function asEvent(part: OutPart): OutPart {
+  // Nothing else is an answer that a reader of this stream waits for.
+  if (part.messages?.some(({ kind }) => kind === 'response') !== true) {
+    throw new GatewayError('upstream_broken', 'outcome_withheld', 'Its answer is not a JSON-RPC response.');
+  }
+  const lines = part.bytes.toString('utf8').split(/\r\n|\r|\n/);
+  const bytes = Buffer.from(`event: message\n${lines.map((line) => `data: ${line}\n`).join('')}\n`);
+  return { ...part, bytes, event: true };
 }
 
 export interface ResponseStream {
@@ -32,7 +78,7 @@ export interface ResponseStream {
   end(): OutPart[];
 }
 
-export function createSseStream(eventBytes: number): ResponseStream {
+function createSseStream(eventBytes: number): ResponseStream {
   const splitter = createSseSplitter({ maxEventBytes: eventBytes });
   const toPart = (part: SsePart): OutPart => {
     if (part.kind === 'comment') return { bytes: part.bytes, comment: true };
@@ -65,14 +111,14 @@ function messagesIn(data: Buffer): ReturnedMessage[] {
  * A body that is not an event stream. Its last piece names the messages, so a piece waits for what comes in the same
  * turn (an answer's end most often does) and never longer; characters split between chunks stay whole.
  */
-export function createBodyStream(
+function createBodyStream(
   headers: readonly (readonly [string, string])[],
-  /** Bytes: hold the whole body back until it has ended, since it may have to be put in other words. */
-  hold?: number,
+  hold?: Hold,
 ): ResponseStream {
   const json = headers.some(([name, value]) => name === 'content-type' && /^application\/json\b/i.test(value));
   const scanner = json ? createMessageScanner() : undefined;
-  let kept: Buffer[] | undefined = json ? [] : undefined;
+  const isHeld = hold !== undefined && (json || hold.what === 'all');
+  let kept: Buffer[] | undefined = json || isHeld ? [] : undefined;
   let size = 0;
   let held: Buffer | undefined;
   let partial: Buffer = Buffer.alloc(0);
@@ -88,8 +134,8 @@ export function createBodyStream(
   /** Every handle is in a body's first mebibyte or in none: what is larger carries content. */
   function keep(chunk: Buffer): void {
     size += chunk.length;
-    if (hold !== undefined && size > hold) throw new GatewayError('response_too_large', 'outcome_withheld');
-    if (hold === undefined && size > MOST_KEPT) kept = undefined;
+    if (isHeld && size > hold.bytes) throw new GatewayError('response_too_large', 'outcome_withheld');
+    if (!isHeld && size > MOST_KEPT) kept = undefined;
     kept?.push(chunk);
   }
 
@@ -103,7 +149,7 @@ export function createBodyStream(
     push(chunk, late) {
       keep(chunk);
       scanner?.push(chunk);
-      if (hold !== undefined && json) return [];
+      if (isHeld) return [];
       const parts = held === undefined ? [] : take(held);
       held = chunk;
       if (timer !== undefined) clearImmediate(timer);
@@ -118,7 +164,7 @@ export function createBodyStream(
     end() {
       if (timer !== undefined) clearImmediate(timer);
       const messages = scanner?.end() ?? [];
-      if (hold !== undefined && json) return whole(messages);
+      if (isHeld) return whole(messages);
       const rest = Buffer.concat([partial, ...(held === undefined ? [] : [held])]);
       held = undefined;
       partial = Buffer.alloc(0);
