@@ -73,8 +73,11 @@ function hostOf(elicitation: unknown): string {
 function hostOfUrl(url: string): string | undefined {
   const [, authority = ''] = /^https:\/\/([^/?#]+)(?:[/?#]|$)/i.exec(url) ?? [];
   if (authority === '' || /[\p{Cc}\p{Z}\\]/u.test(url) || /[@%[\]]/.test(authority)) return undefined;
-  const host = domainToASCII(authority.replace(/:443$/, ''));
-  if (host === '' || host.includes(':') || !URL.canParse(url)) return undefined;
+  const written = authority.replace(/:443$/, '').toLowerCase();
+  const host = domainToASCII(written);
+  if (host === '' || !URL.canParse(url)) return undefined;
+  // `0x0a000001` is 10.0.0.1 to a browser and a name to others.
+  if (/^[\x21-\x7e]*$/.test(written) && host !== written) return undefined;
   const { hostname, protocol, port, username, password } = new URL(url);
   const plain = protocol === 'https:' && port === '' && username === '' && password === '';
   return plain && hostname === host ? host : undefined;
