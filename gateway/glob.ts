@@ -1,5 +1,5 @@
 /**
- * Globs of tool names: `*` is any text, also none; every other character is itself. A name comes from a client and may
+ * Globs of names: `*` is any text, also none; every other character is itself. A name comes from a client and may
  * be as long as a body: the time is linear in it, whatever the glob (Knuth, Morris, Pratt for the pieces between `*`).
  */
 export function compileGlob(glob: string): (name: string) => boolean {
