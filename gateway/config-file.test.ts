@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type FileProblem, loadConfigFile, problemWords } from './config-file.ts';
+import { loadConfigFile } from './config-file.ts';
+import { type FileProblem, problemWords } from './yaml-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'verbatim-config-'));
 after(() => rmSync(folder, { recursive: true }));

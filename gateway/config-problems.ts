@@ -22,8 +22,15 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   sessions: 'sessions: { idle: 8h, longest: 12h }',
 };
 
-/** The mistakes behind one issue of the schema. No value of the configuration is repeated: it could be a secret. */
-export function problemsOf(issue: z.core.$ZodIssue, root: unknown): ConfigProblem[] {
+/**
+ * The mistakes behind one issue of a schema. No value of the file is repeated: it could be a secret. `examples` say what
+ * to write, by key or by `first.last` of the path.
+ */
+export function problemsOf(
+  issue: z.core.$ZodIssue,
+  root: unknown,
+  examples: Readonly<Record<string, string>> = EXAMPLES,
+): ConfigProblem[] {
   const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
   if (issue.code === 'unrecognized_keys') {
     const known = issue.message.split(' ');
@@ -37,7 +44,7 @@ export function problemsOf(issue: z.core.$ZodIssue, root: unknown): ConfigProble
     return [{ path, problem: issue.message, fix: issue.params.fix }];
   }
   const key = String(path.at(-1));
-  const example = EXAMPLES[`${path[0]}.${key}`] ?? EXAMPLES[key];
+  const example = examples[`${path[0]}.${key}`] ?? examples[key];
   const fix = (otherwise: string) => (example === undefined ? otherwise : `Write for example \`${example}\`.`);
   if (issue.code === 'too_small') return [{ path, problem: 'is empty', fix: fix('Write at least one value.') }];
   if (issue.code === 'invalid_type') {

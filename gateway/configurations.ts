@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Config, ConnectionConfig } from './config.ts';
-import { type LoadedConfig, loadConfigFile, problemWords } from './config-file.ts';
+import { type LoadedConfig, loadConfigFile } from './config-file.ts';
 import type { Login } from './identity/server/login.ts';
 import type { Log } from './log.ts';
 import { NO_POLICY, NO_POLICY_DIGEST } from './policy/decide.ts';
@@ -15,6 +15,7 @@ import type { InForce } from './proxy/runtime.ts';
 import { openUpstream, type Upstream } from './proxy/upstream.ts';
 import { configurationName, policyName } from './recording/objects.ts';
 import type { Store } from './store/store.ts';
+import { problemWords } from './yaml-file.ts';
 
 export interface Configurations {
   inForce(): InForce;

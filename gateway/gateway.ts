@@ -10,7 +10,7 @@ import {
   sealerEvents,
 } from './announcements.ts';
 import { type Clock, createClock } from './clock.ts';
-import { type FileProblem, loadConfigFile } from './config-file.ts';
+import { loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
 import { openDisk } from './disk.ts';
 import { createGoogleApi } from './google-api.ts';
@@ -40,6 +40,7 @@ import { createHandles } from './sessions/handles.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { openStore } from './store/open.ts';
 import { VERSION } from './version.ts';
+import type { FileProblem } from './yaml-file.ts';
 
 export interface RunningGateway {
   /** Where it listens. */

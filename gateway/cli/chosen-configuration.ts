@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
-import { loadConfigFile, problemWords } from '../config-file.ts';
+import { loadConfigFile } from '../config-file.ts';
+import { problemWords } from '../yaml-file.ts';
 import { CommandError, type Context } from './context.ts';
 
 /** That of `--config`, or the demo's of this folder. `question` is asked where there is neither. */

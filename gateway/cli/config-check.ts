@@ -1,5 +1,6 @@
 /** `verbatim config check`: every mistake in a configuration, with its place and its fix. */
-import { loadConfigFile, problemWords } from '../config-file.ts';
+import { loadConfigFile } from '../config-file.ts';
+import { problemWords } from '../yaml-file.ts';
 import type { Context } from './context.ts';
 import { escapeForTerminal } from './terminal.ts';
 

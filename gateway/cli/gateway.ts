@@ -1,6 +1,7 @@
 /** `verbatim gateway`: runs until SIGINT or SIGTERM, then stops in order; a second signal ends it at once. */
-import { problemWords } from '../config-file.ts';
+
 import { ConfigurationError, startGateway } from '../gateway.ts';
+import { problemWords } from '../yaml-file.ts';
 import { CommandError } from './context.ts';
 import { escapeForTerminal } from './terminal.ts';
 

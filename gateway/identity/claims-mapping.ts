@@ -1,6 +1,8 @@
 /** What an issuer's `mapping` makes of a token's claims. Errors and wrong types refuse the token: never a guess. */
+
+import { areBounded } from '../cel/expression.ts';
 import { GatewayError } from '../errors.ts';
-import { areBounded, type Claims, compileExpression, type ExpressionType } from './claims-expression.ts';
+import { type Claims, compileExpression, type ExpressionType } from './claims-expression.ts';
 
 /** CEL expressions over `claims`; each replaces the claim that would give the same. */
 export interface MappingConfig {

@@ -13,6 +13,8 @@ export type Evaluated =
 
 export interface Condition {
   readonly source: string;
+  /** Variables (and `sql`, `shell`) that it names: what of a message its value can depend on. */
+  readonly reads: ReadonlySet<string>;
   evaluate(input: PolicyInput, context: { readonly readings: Readings; readonly dialect?: Dialect }): Evaluated;
   /** Its parts between `&&` at the top, to say which failed first. */
   readonly clauses: readonly { readonly source: string; readonly condition: Condition }[];

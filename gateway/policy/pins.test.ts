@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { canonicalJson } from '../canonical-json.ts';
 import { parseStrictJson } from '../mcp/json.ts';
-import { canonicalJson } from './canonical.ts';
 import {
   changesOf,
   comparePins,

@@ -5,9 +5,9 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { canonicalJson } from '../canonical-json.ts';
 import { parseStrictJson } from '../mcp/json.ts';
 import { ownMember } from '../mcp/methods.ts';
-import { canonicalJson } from './canonical.ts';
 
 /** A tool as its server lists it, as JSON.parse gives it. */
 export type ListedTool = Readonly<Record<string, unknown>>;
@@ -222,4 +222,23 @@ export function comparePins(pins: Pins, tools: readonly ListedTool[]): PinCompar
     added: names.filter((name) => findPin(pins, name) === undefined),
     missing: pins.tools.map(({ name }) => name).filter((name) => !listed.has(name)),
   };
+}
+
+export interface ToolHints {
+  readonly name: string;
+  readonly destructive: boolean;
+  readonly readOnly: boolean;
+  readonly pinned: boolean;
+}
+
+/**
+ * What a pin says of a tool, with MCP's defaults (2025-03-26, ToolAnnotations): destructive unless said otherwise. A tool
+ * that nobody looked at counts as destructive, whatever its server says of it now.
+ */
+export function hintsOf(pins: Pins | undefined, name: string): ToolHints {
+  const pin = pins === undefined ? undefined : findPin(pins, name);
+  if (pin === undefined) return { name, destructive: true, readOnly: false, pinned: false };
+  const readOnly = ownMember(pin.annotations, 'readOnlyHint') === true;
+  const destructive = !readOnly && ownMember(pin.annotations, 'destructiveHint') !== false;
+  return { name, destructive, readOnly, pinned: true };
 }

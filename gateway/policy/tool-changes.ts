@@ -1,6 +1,6 @@
 /** What a recording and an alert say when a server's tools are not as they were pinned. */
 import { createHash } from 'node:crypto';
-import { canonicalJson } from './canonical.ts';
+import { canonicalJson } from '../canonical-json.ts';
 import type { PinComparison, ToolChange } from './pins.ts';
 
 export interface ToolChangeEvent {

@@ -3,8 +3,8 @@
  * a minute, so it is held for less and then refused with a link: the same call again finds the decision.
  */
 import { GatewayError } from '../errors.ts';
-import { ownMember } from '../mcp/methods.ts';
 import { parseStrictJson } from '../mcp/json.ts';
+import { ownMember } from '../mcp/methods.ts';
 import type { Decision } from '../policy/decision.ts';
 import type { ApprovalState, BoundCall } from '../sessions/approval.ts';
 import { sealMcpSessionId } from '../sessions/mcp-session-id.ts';
@@ -88,7 +88,10 @@ async function held(call: Call, relay: Relay, pending: Pending, over: AbortSigna
   const telling = setInterval(tell, TELL_EVERY);
   try {
     return await stated(
-      call.runtime.approvals.settled(pending.id, AbortSignal.any([over, AbortSignal.timeout(call.runtime.approvalHold)])),
+      call.runtime.approvals.settled(
+        pending.id,
+        AbortSignal.any([over, AbortSignal.timeout(call.runtime.approvalHold)]),
+      ),
     );
   } finally {
     clearInterval(telling);
@@ -116,7 +119,11 @@ async function stillAsked({ judge, runtime, read, inForce }: Call, asking: Decis
   const [message] = read.messages;
   if (message === undefined) return;
   if (runtime.inForce().policy.digest !== inForce.policy.digest) {
-    throw new GatewayError('approval_denied', 'not_forwarded', 'The policy has changed since it was asked for. Ask again.');
+    throw new GatewayError(
+      'approval_denied',
+      'not_forwarded',
+      'The policy has changed since it was asked for. Ask again.',
+    );
   }
   const now = await judge.decide(message, 'client');
   if (now.effect === 'deny') throw new GatewayError('denied', 'not_forwarded', now.words);

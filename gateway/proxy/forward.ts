@@ -118,7 +118,10 @@ function wayBackFor(call: Call, masks: Masks, over: AbortSignal): WayBack {
         elicitationHosts: target.connection.elicitationHosts,
         decline: (id, decision) =>
           decline(call, screen.mcpSession, id, decision).catch((err: unknown) =>
-            runtime.log.warn({ event: 'decline_failed', session: session.id, err }, 'A server was not told of a denial.'),
+            runtime.log.warn(
+              { event: 'decline_failed', session: session.id, err },
+              'A server was not told of a denial.',
+            ),
           ),
       }),
     );

@@ -13,7 +13,7 @@ import type { Detector } from '../policy/masks/detector.ts';
 import { maskEvent } from '../policy/masks/mask-event.ts';
 import { maskJson } from '../policy/masks/mask-json.ts';
 import { maskText } from '../policy/masks/mask-text.ts';
-import { type Masked, MaskError, type Tagger } from '../policy/masks/masked.ts';
+import { MaskError, type Masked, type Tagger } from '../policy/masks/masked.ts';
 import { createTagger } from '../policy/masks/tagger.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Session } from '../sessions/sessions.ts';
@@ -103,7 +103,7 @@ export function createMaskStage(masks: Masks, { data }: Pick<ConnectionConfig, '
       if (part.comment === true || part.json !== true) return maskText(part.bytes, seek);
       return maskJson(part.bytes, { ...seek, where: 'response' });
     });
-    return spans.length === 0 ? part : { ...part, bytes, masks: spans } satisfies OutPart;
+    return spans.length === 0 ? part : ({ ...part, bytes, masks: spans } satisfies OutPart);
   };
 }
 

@@ -110,7 +110,8 @@ function maskIt(
 ): MaskedBody {
   const masks =
     decisions === undefined ? requestMasksOn(inForce.policy, target.connection.name) : requestMasksOf(decisions);
-  if (body.length === 0 || (isNone(masks) && target.connection.data !== 'pci')) return { body, hides: false, masks: [] };
+  if (body.length === 0 || (isNone(masks) && target.connection.data !== 'pci'))
+    return { body, hides: false, masks: [] };
   try {
     const made = maskRequest(body, masks, target.connection, taggerOf(session, runtime.maskKey(inForce)));
     // Mcp-Param-* mirrors arguments (2026-07-28, "Custom Headers from Tool Parameters"): it would hold what was taken out.

@@ -111,10 +111,7 @@ function messagesIn(data: Buffer): ReturnedMessage[] {
  * A body that is not an event stream. Its last piece names the messages, so a piece waits for what comes in the same
  * turn (an answer's end most often does) and never longer; characters split between chunks stay whole.
  */
-function createBodyStream(
-  headers: readonly (readonly [string, string])[],
-  hold?: Hold,
-): ResponseStream {
+function createBodyStream(headers: readonly (readonly [string, string])[], hold?: Hold): ResponseStream {
   const json = headers.some(([name, value]) => name === 'content-type' && /^application\/json\b/i.test(value));
   const scanner = json ? createMessageScanner() : undefined;
   const isHeld = hold !== undefined && (json || hold.what === 'all');

@@ -4,8 +4,8 @@
  */
 import { z } from 'zod';
 import { type Fate, GatewayError } from '../errors.ts';
+import { compileGlob } from '../glob.ts';
 import type { Principal } from '../identity/principal.ts';
-import { compileGlob } from './freeze-glob.ts';
 import { liftedStandingName, readStandingName, type StandingKind, standingName } from './standing.ts';
 
 export interface FreezeScope {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { compileGlob } from './freeze-glob.ts';
+import { compileGlob } from './glob.ts';
 
 for (const [glob, name, expected] of [
   ['delete_orders', 'delete_orders', true],

@@ -1,12 +1,12 @@
 /**
- * Globs of tool names: `*` is any text, also none; every other character is itself. A name comes from a client and may
+ * Globs of names: `*` is any text, also none; every other character is itself. A name comes from a client and may
  * be as long as a body: the time is linear in it, whatever the glob (Knuth, Morris, Pratt for the pieces between `*`).
  */
 export function compileGlob(glob: string): (name: string) => boolean {
   const [first = '', ...rest] = glob.split('*');
   const last = rest.pop();
   if (last === undefined) return (name) => name === glob;
-  const middle = rest.filter((piece) => piece !== '').map(compilePiece);
+  const middle = rest.filter((piece) => piece !== '').map(compileSearch);
   return (name) => {
     if (name.length < first.length + last.length || !name.startsWith(first) || !name.endsWith(last)) return false;
     const end = name.length - last.length;
@@ -21,8 +21,8 @@ export function compileGlob(glob: string): (name: string) => boolean {
   };
 }
 
-/** Finds where the first occurrence of a piece within [from, end) ends. */
-function compilePiece(piece: string): (text: string, from: number, end: number) => number | undefined {
+/** Finds where the first occurrence of a piece within [from, end) ends, in linear time. */
+export function compileSearch(piece: string): (text: string, from: number, end: number) => number | undefined {
   // How much of the piece's beginning is still matched when the character after `index` of them is another.
   const fallback = [0];
   for (let index = 1, matched = 0; index < piece.length; index++) {
