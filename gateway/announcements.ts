@@ -8,7 +8,8 @@ import { readIfThere, writeDurably } from './durable-file.ts';
 import { GatewayError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import type { Policy } from './policy/policy.ts';
+import { ALLOW_ALL } from './policy/allow-all.ts';
+import type { Policy } from './policy/decide.ts';
 import type { Runtime } from './proxy/runtime.ts';
 import type { SealerEvents } from './recording/sealer.ts';
 import type { SystemStrand } from './recording/system.ts';
@@ -46,7 +47,7 @@ export async function announceStart(runtime: Runtime, config: Config): Promise<v
   await system.event('started', {
     version: runtime.version,
     configuration: inForce().digest,
-    policy: inForce().policy.digest,
+    policy: inForce().policy.set.digest,
   });
   announcePolicy(log, inForce().policy);
   for (const gap of recorder.gaps) {
@@ -56,7 +57,7 @@ export async function announceStart(runtime: Runtime, config: Config): Promise<v
 }
 
 export function announcePolicy(log: Log, policy: Policy): void {
-  if (!policy.isAllowAll) return;
+  if (policy.set !== ALLOW_ALL) return;
   log.warn(
     { event: 'no_policy' },
     'No policy is in force (policies: allow-all): every well-formed message is allowed by the rule no-policy.',

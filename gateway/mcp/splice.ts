@@ -12,6 +12,8 @@ export interface Edit {
 /** An element or member: the range of its value, and its key or index. */
 export interface Child {
   readonly step: string | number;
+  /** Of a member: where its key begins. */
+  readonly key?: number;
   readonly start: number;
   readonly end: number;
 }
@@ -51,6 +53,7 @@ interface Frame {
   /** It stands at the end of the path. */
   readonly children: Child[] | undefined;
   step: string | number;
+  key: number;
   /** Where the container inside it began that is open. */
   from: number;
 }
@@ -74,7 +77,7 @@ export function locate(bytes: Buffer, path: JsonPath): Located[] {
 
   function leave(end: number): void {
     const frame = frames.at(-1);
-    frame?.children?.push({ step: frame.step, start: frame.from, end });
+    frame?.children?.push({ step: frame.step, ...(frame.isObject ? { key: frame.key } : {}), start: frame.from, end });
   }
 
   function scalar(start: number, end: number): void {
@@ -86,6 +89,7 @@ export function locate(bytes: Buffer, path: JsonPath): Located[] {
     key(start, end, escaped) {
       const frame = frames.at(-1);
       if (frame?.onPath) frame.step = textOf(bytes, start, end, escaped);
+      if (frame !== undefined) frame.key = start;
     },
     string: scalar,
     number: scalar,
@@ -93,7 +97,7 @@ export function locate(bytes: Buffer, path: JsonPath): Located[] {
     open(start, isObject) {
       const onPath = enter(start);
       const children = onPath && frames.length === path.length ? [] : undefined;
-      frames.push({ isObject, start, onPath, children, step: isObject ? '' : -1, from: 0 });
+      frames.push({ isObject, start, onPath, children, step: isObject ? '' : -1, key: 0, from: 0 });
     },
     close(end) {
       const frame = frames.pop();
@@ -122,8 +126,24 @@ export function removeElements(
   return spliceBytes(bytes, edits);
 }
 
+/**
+ * The text without those members of the object at `path`, each taken out with its key and one comma beside it. Where no
+ * object stands at the path nothing changes. Throws JsonTextError.
+ */
+export function removeMembers(bytes: Buffer, path: JsonPath, keys: readonly string[]): Buffer {
+  const edits = locate(bytes, path).flatMap(({ isObject, children }) => {
+    const members = children.map(({ step, key, start, end }) => ({ step, start: key ?? start, end }));
+    return isObject ? removedBy(bytes, members, members.map(({ step }) => !keys.includes(String(step)))) : [];
+  });
+  return spliceBytes(bytes, edits);
+}
+
 function removals(bytes: Buffer, children: readonly Child[], keep: (index: number, value: unknown) => boolean): Edit[] {
   const kept = children.map(({ start, end }, index) => keep(index, JSON.parse(bytes.toString('utf8', start, end))));
+  return removedBy(bytes, children, kept);
+}
+
+function removedBy(bytes: Buffer, children: readonly Child[], kept: readonly boolean[]): Edit[] {
   const last = kept.lastIndexOf(true);
   return children.flatMap((child, index) => {
     if (kept[index]) return [];

@@ -3,14 +3,12 @@
  * over would send them to a page that looks like one they know, so each address needs its host on the connection's list.
  */
 import { domainToASCII } from 'node:url';
+import { inputRequestsIn, membersOf } from '../mcp/input-requests.ts';
 import { createLookalikes } from '../mcp/lookalike.ts';
 import { ownMember } from '../mcp/methods.ts';
 
-const inMessage = createLookalikes(['method', 'params', 'result', 'error']);
-const inHolder = createLookalikes(['inputRequests', 'task']);
 const inError = createLookalikes(['data']);
 const inData = createLookalikes(['elicitations']);
-const inInput = createLookalikes(['method', 'params']);
 const inElicitation = createLookalikes(['mode', 'url']);
 
 /**
@@ -21,7 +19,6 @@ const inElicitation = createLookalikes(['mode', 'url']);
  * about a task; the error -32042. `message` is what JSON.parse gives.
  */
 export function elicitationHostsIn(message: unknown): readonly string[] | 'unreadable' {
-  if (inMessage(message)) return 'unreadable';
   const elicitations = elicitationsIn(message);
   if (elicitations === 'unreadable') return 'unreadable';
   const hosts = elicitations.map(hostOf).filter((host) => host !== 'none');
@@ -37,24 +34,17 @@ export function mayElicit(message: unknown, hosts: readonly string[]): true | { 
 }
 
 function elicitationsIn(message: unknown): readonly unknown[] | 'unreadable' {
-  const params = ownMember(message, 'params');
-  const result = ownMember(message, 'result');
+  const inputs = inputRequestsIn(message);
   const error = ownMember(message, 'error');
   const data = ownMember(error, 'data');
-  const holders = [params, result, ownMember(result, 'task')];
-  const inputs = holders.flatMap((one) => membersOf(ownMember(one, 'inputRequests')));
-  if (holders.some(inHolder) || inputs.some(inInput) || inError(error) || inData(data)) return 'unreadable';
+  if (inputs === 'unreadable' || inError(error) || inData(data)) return 'unreadable';
   const isElicitation = ownMember(message, 'method') === 'elicitation/create';
   return [
-    ...(isElicitation ? [params] : []),
+    ...(isElicitation ? [ownMember(message, 'params')] : []),
     ...inputs.filter((one) => ownMember(one, 'method') === 'elicitation/create').map((one) => ownMember(one, 'params')),
     // Whatever the error's code is: a client may look for them alone.
     ...membersOf(ownMember(data, 'elicitations')),
   ];
-}
-
-function membersOf(value: unknown): unknown[] {
-  return typeof value === 'object' && value !== null ? Object.values(value) : [];
 }
 
 /** A client that does not look at the mode may open the address of any, so whatever has one counts. */

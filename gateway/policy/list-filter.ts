@@ -30,6 +30,8 @@ export interface FilteredList {
   readonly removed: readonly string[];
   /** Tools that are unlike their pin, also where they were taken out. */
   readonly changed: readonly ToolChange[];
+  /** Tools that are as they were pinned. */
+  readonly asPinned: readonly string[];
   /** Tools without a pin, where the connection has pins at all or refuses what has none. */
   readonly added: readonly string[];
 }
@@ -63,7 +65,7 @@ const inElement = createLookalikes(['name', 'uri', 'uriTemplate']);
 export function filterList(bytes: Buffer, options: ListFilterOptions): FilteredList {
   const json = parseStrictJson(bytes);
   if (!json.ok) throw new ListError(`The list is not strict JSON: ${json.words}`);
-  const found = { removed: [] as string[], changed: [] as ToolChange[], added: [] as string[] };
+  const found: Found = { removed: [], changed: [], asPinned: [], added: [] };
   const { value } = json;
   if (!Array.isArray(value)) return { bytes: filterMessage(bytes, value, [], options, found), ...found };
   let filtered = bytes;
@@ -74,6 +76,7 @@ export function filterList(bytes: Buffer, options: ListFilterOptions): FilteredL
 interface Found {
   readonly removed: string[];
   readonly changed: ToolChange[];
+  readonly asPinned: string[];
   readonly added: string[];
 }
 
@@ -128,7 +131,8 @@ function isAsPinned(name: string, tool: ListedTool, { pins, changedTools }: List
     return false;
   }
   const what = changesOf(pin, tool);
-  if (what.length > 0) found.changed.push({ name, what });
+  if (what.length === 0) found.asPinned.push(name);
+  else found.changed.push({ name, what });
   return what.length === 0;
 }
 

@@ -6,6 +6,7 @@ import { GatewayError } from '../errors.ts';
 import { parseStrictJson } from '../mcp/json.ts';
 import { ownMember } from '../mcp/methods.ts';
 import type { Decision } from '../policy/decision.ts';
+import { findPin } from '../policy/pins.ts';
 import type { ApprovalState, BoundCall } from '../sessions/approval.ts';
 import { sealMcpSessionId } from '../sessions/mcp-session-id.ts';
 import { boundParams } from './approval-params.ts';
@@ -42,7 +43,8 @@ function boundCall({ session, principal, target, inForce, tap, body, read }: Cal
   const [message] = read.messages;
   const parsed = parseStrictJson(body);
   const method = message?.method ?? '';
-  const tool = method === 'tools/call' ? inForce.pinOf(target.connection.name, message?.name ?? '') : undefined;
+  const pins = method === 'tools/call' ? inForce.policy.set.pins.get(target.connection.name) : undefined;
+  const pin = pins === undefined ? undefined : findPin(pins, message?.name ?? '');
   const { title, upstream, name } = target.connection;
   return {
     principal,
@@ -55,8 +57,8 @@ function boundCall({ session, principal, target, inForce, tap, body, read }: Cal
     ...(message?.name === undefined ? {} : { name: message.name }),
     // As it would go out: masked values are tags by now.
     params: boundParams(parsed.ok ? ownMember(parsed.value, 'params') : undefined),
-    ...(tool === undefined ? {} : { tool }),
-    policy: inForce.policy.digest,
+    ...(pin === undefined ? {} : { tool: pin.digest }),
+    policy: inForce.policy.set.digest,
     rules: asking.approvals,
     exchange: tap.exchange,
   };
@@ -118,7 +120,7 @@ async function noted({ tap }: Call, state: ApprovalState): Promise<void> {
 async function stillAsked({ judge, runtime, read, inForce }: Call, asking: Decision): Promise<void> {
   const [message] = read.messages;
   if (message === undefined) return;
-  if (runtime.inForce().policy.digest !== inForce.policy.digest) {
+  if (runtime.inForce().policy.set.digest !== inForce.policy.set.digest) {
     throw new GatewayError(
       'approval_denied',
       'not_forwarded',

@@ -43,25 +43,24 @@ export function createJudge(
         if (!('needs' in made)) return made;
         readings = new Map([...readings, ...(await runtime.statements.read(made.needs))]);
       }
-      return undecided('Its conditions ask for too many statements.');
+      return { ...UNDECIDED, words: 'Its conditions ask for too many statements.' };
     },
   };
   return judge;
 }
 
-function undecided(words: string): Decision {
-  return {
-    effect: 'deny',
-    rules: [],
-    words,
-    masks: [],
-    maskRequests: [],
-    replaceBlobs: [],
-    limits: [],
-    approvals: [],
-    screens: [],
-  };
-}
+/** What nobody has decided on does not pass. */
+export const UNDECIDED: Decision = {
+  effect: 'deny',
+  rules: [],
+  words: 'Nothing allows it.',
+  masks: [],
+  maskRequests: [],
+  replaceBlobs: [],
+  limits: [],
+  approvals: [],
+  screens: [],
+};
 
 export function recordedDecision({ effect, rules, masks, shadow }: Decision): RecordedDecision {
   return {

@@ -117,10 +117,10 @@ async function openSession(runtime: Runtime, inForce: InForce, target: Target, p
   const start = (expires: string) => startOf(runtime, inForce, target, principal, expires);
   const session = await runtime.sessions.open(principal, start, { ...sessions, sessionsPerPrincipal });
   const { digest: configuration, policy } = inForce;
-  if (session.configuration !== configuration || session.policy !== policy.digest) {
+  if (session.configuration !== configuration || session.policy !== policy.set.digest) {
     session.configuration = configuration;
-    session.policy = policy.digest;
-    session.strand.append({ type: 'event', event: { name: 'configuration', configuration, policy: policy.digest } });
+    session.policy = policy.set.digest;
+    session.strand.append({ type: 'event', event: { name: 'configuration', configuration, policy: policy.set.digest } });
   }
   // The token check keeps a token's principal: another object is another token.
   if (principal !== session.principal) notePrincipal(session, principal);

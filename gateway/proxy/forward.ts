@@ -1,12 +1,13 @@
 /** Upstream and back: a call that may pass is held for its approval, sent, and its answer let through as policy says. */
 import { GatewayError } from '../errors.ts';
+import { ALLOW_ALL } from '../policy/allow-all.ts';
 import { sealMcpSessionId } from '../sessions/mcp-session-id.ts';
 import { approved } from './approval.ts';
 import { awaitAgain } from './bindings.ts';
 import { decline } from './decline.ts';
 import { dispatch } from './dispatch.ts';
 import type { Call } from './exchange.ts';
-import { createListStage, listedBy } from './list-stage.ts';
+import { asksForList, createListStage } from './list-stage.ts';
 import { answerMasksOf, answerMasksOn, createMaskStage, isNone, type Masks, taggerOf, union } from './masking.ts';
 import type { Place } from './place.ts';
 import { askedOf } from './read-request.ts';
@@ -98,7 +99,7 @@ function holdFor({ inForce, target, read }: Call, masks: Masks): Hold | undefine
   const { eventBytes } = target.connection.limits;
   if (!isNone(masks) || target.connection.data === 'pci') return { bytes: eventBytes, what: 'all' };
   const listsTasks = read.messages.some(({ method }) => method === 'tasks/list');
-  return listsTasks || !inForce.policy.isAllowAll ? { bytes: eventBytes, what: 'json' } : undefined;
+  return listsTasks || inForce.policy.set !== ALLOW_ALL ? { bytes: eventBytes, what: 'json' } : undefined;
 }
 
 /** `maxResultBytes` of the rules that let the call pass: the least of them. */
@@ -111,7 +112,7 @@ function wayBackFor(call: Call, masks: Masks, over: AbortSignal): WayBack {
   const { runtime, inForce, judge, session, target, read } = call;
   const screen = screenFor(call, masks, over);
   const stages: Stage[] = [];
-  if (!inForce.policy.isAllowAll) {
+  if (inForce.policy.set !== ALLOW_ALL) {
     stages.push(
       createServerMessages({
         decide: judge.decide,
@@ -125,7 +126,7 @@ function wayBackFor(call: Call, masks: Masks, over: AbortSignal): WayBack {
           ),
       }),
     );
-    if (listedBy(read) !== undefined) stages.push(createListStage(call));
+    if (asksForList(read)) stages.push(createListStage(call));
     if (call.decisions.some(({ screens }) => screens.length > 0)) stages.push(createScreeningStage(call, over));
   }
   if (!isNone(masks) || target.connection.data === 'pci') {

@@ -15,7 +15,7 @@ import { maskJson } from '../policy/masks/mask-json.ts';
 import { maskText } from '../policy/masks/mask-text.ts';
 import { MaskError, type Masked, type Tagger } from '../policy/masks/masked.ts';
 import { createTagger } from '../policy/masks/tagger.ts';
-import type { Policy } from '../policy/policy.ts';
+import type { Policy } from '../policy/decide.ts';
 import type { Session } from '../sessions/sessions.ts';
 import type { OutPart } from './response-stream.ts';
 import type { Stage } from './way-back.ts';
@@ -46,11 +46,11 @@ export function requestMasksOf(decisions: readonly Decision[]): Masks {
 
 /** Of calls that no rule lets pass, and of streams whose call is not known: whatever any rule takes out there. */
 export function requestMasksOn(policy: Policy, connection: string): Masks {
-  return { detectors: policy.masksOf(connection).maskRequests, replaceBlobs: [] };
+  return { detectors: policy.masksOfConnection(connection).maskRequests, replaceBlobs: [] };
 }
 
 export function answerMasksOn(policy: Policy, connection: string): Masks {
-  const { masks, replaceBlobs } = policy.masksOf(connection);
+  const { masks, replaceBlobs } = policy.masksOfConnection(connection);
   return { detectors: masks, replaceBlobs };
 }
 
@@ -62,11 +62,11 @@ const taggers = new WeakMap<Session, Tagger>();
 
 /** `key` is the same on every replica that shares its secrets, so that a value has one tag in all of a session. */
 export function taggerOf(session: Session, key: Buffer): Tagger {
-  let tagger = taggers.get(session);
-  if (tagger === undefined) {
-    tagger = createTagger(createSecretKey(Buffer.from(hkdfSync('sha256', key, session.id, 'verbatim/masks', 32))));
-    taggers.set(session, tagger);
-  }
+  const there = taggers.get(session);
+  if (there !== undefined) return there;
+  const own = createSecretKey(Buffer.from(hkdfSync('sha256', key, session.id, 'verbatim/masks', 32)));
+  const tagger = createTagger(own);
+  taggers.set(session, tagger);
   return tagger;
 }
 
@@ -99,12 +99,16 @@ export function createMaskStage(masks: Masks, { data }: Pick<ConnectionConfig, '
   const seek = { ...seekingFor(masks.detectors, data, tagger), replaceBlobs: masks.replaceBlobs };
   return (part) => {
     const { bytes, spans } = guarded('outcome_withheld', () => {
-      if (part.event === true) return maskEvent(part.bytes, { ...seek, where: 'response' });
+      if (part.event === true) return maskEvent(sseOf(part), { ...seek, where: 'response' });
       if (part.comment === true || part.json !== true) return maskText(part.bytes, seek);
       return maskJson(part.bytes, { ...seek, where: 'response' });
     });
     return spans.length === 0 ? part : ({ ...part, bytes, masks: spans } satisfies OutPart);
   };
+}
+
+function sseOf({ bytes, data }: OutPart): { kind: 'event'; bytes: Buffer; data?: Buffer } {
+  return { kind: 'event', bytes, ...(data === undefined ? {} : { data }) };
 }
 
 function seekingFor(detectors: readonly Detector[], data: ConnectionConfig['data'], tagger: Tagger) {

@@ -2,10 +2,11 @@
 import { GatewayError } from '../errors.ts';
 import { clientInfoOf } from '../mcp/client-info.ts';
 import type { Decision } from '../policy/decision.ts';
+import { findPin } from '../policy/pins.ts';
 import type { RecordedMask, RequestMessage } from '../recording/frame.ts';
 import { frozenError } from '../sessions/freeze.ts';
 import { awaitAgain, bind, unseal } from './bindings.ts';
-import { createJudge, type Judge, recordedDecision, refusalOf } from './decisions.ts';
+import { createJudge, type Judge, recordedDecision, refusalOf, UNDECIDED } from './decisions.ts';
 import type { Call } from './exchange.ts';
 import { isNone, maskRequest, requestMasksOf, requestMasksOn, taggerOf } from './masking.ts';
 import { withoutOwnState } from './own-state.ts';
@@ -25,7 +26,12 @@ export async function readCall(reading: Reading, place: Place): Promise<Call> {
   const judge = createJudge(runtime, inForce, target, { principal, access });
   const decisions = await decideAll(judge, read);
   const early =
-    place.refused ?? target.refused ?? read.refused ?? frozen(reading, read) ?? refusalOf(decisions, inForce.policy);
+    place.refused ??
+    target.refused ??
+    read.refused ??
+    frozen(reading, read) ??
+    refusalOf(decisions) ??
+    changedTool(reading, read);
   const bound = early === undefined ? await bind(reading, read) : unseal(reading);
   const counted = early ?? bound.refused ?? (await overLimit(reading, decisions));
   const masked = maskIt(reading, body, counted === undefined ? decisions : undefined);
@@ -42,7 +48,7 @@ export async function readCall(reading: Reading, place: Place): Promise<Call> {
     hidesArguments: masked.hides,
     declinedElicitation: declined,
     read: refused === undefined ? read : { ...read, refused },
-    messages: read.messages.map((message, index) => recordedMessage(message, decisions[index])),
+    messages: read.messages.map((message, index) => recordedMessage(message, decisions[index] ?? UNDECIDED)),
     mcpSession: bound.upstream,
   };
 }
@@ -71,6 +77,19 @@ async function decideAll(judge: Judge, { messages }: ReadRequest): Promise<Decis
 function frozen({ runtime, session, principal }: Reading, read: ReadRequest): GatewayError | undefined {
   const freeze = runtime.freezes.match({ connection: session.connection, principal, messages: read.messages });
   return freeze === undefined ? undefined : frozenError(freeze);
+}
+
+/** With `changedTools: refuse` a tool runs as it was pinned, or not at all. */
+function changedTool({ runtime, inForce, target }: Reading, read: ReadRequest): GatewayError | undefined {
+  const { name, changedTools } = target.connection;
+  if (changedTools === 'flag') return undefined;
+  const pins = inForce.policy.set.pins.get(name);
+  for (const message of read.messages) {
+    if (message.method !== 'tools/call') continue;
+    const pin = pins === undefined ? undefined : findPin(pins, message.name ?? '');
+    if (pin === undefined || runtime.toolWatch.isChanged(name, pin)) return new GatewayError('tool_changed');
+  }
+  return undefined;
 }
 
 /** `maxCalls` of the rules that let it pass: one more than they allow does not. */
@@ -126,7 +145,7 @@ function maskIt(
 
 function recordedMessage(
   { kind, id, method, name }: ReadRequest['messages'][number],
-  decision: Decision | undefined,
+  decision: Decision,
 ): RequestMessage {
   return {
     kind,

@@ -21,6 +21,8 @@ export interface OutPart {
   readonly data?: Buffer;
   /** The part holds all of `data`: what it says can be put in other words. */
   readonly whole?: true;
+  /** Its body was sent as JSON. */
+  readonly json?: true;
   /** An event that the stream's end broke off. */
   readonly incomplete?: boolean;
   /** What was taken out of it, and what its screening said. */
@@ -138,7 +140,7 @@ function createBodyStream(headers: readonly (readonly [string, string])[], hold?
 
   function whole(messages: readonly ReturnedMessage[]): OutPart[] {
     const bytes = Buffer.concat(kept ?? []);
-    return bytes.length > 0 ? [{ bytes, messages, data: bytes, whole: true }] : [];
+    return bytes.length > 0 ? [{ bytes, messages, data: bytes, whole: true, ...(json ? { json } : {}) }] : [];
   }
 
   return {

@@ -7,7 +7,7 @@ import type { TokenCheck } from '../identity/token.ts';
 import type { UpstreamIdentity } from '../identity/upstream-identity.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Policy } from '../policy/policy.ts';
+import type { Policy } from '../policy/decide.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import type { SystemStrand } from '../recording/system.ts';
 import type { Screening } from '../screening/screening.ts';
@@ -29,8 +29,6 @@ export interface InForce {
   readonly config: Config;
   readonly digest: string;
   readonly policy: Policy;
-  /** Digest of a tool as it is pinned for a connection. */
-  pinOf(connection: string, tool: string): string | undefined;
   /** Pages of the gateway's that a person is sent to. */
   readonly urls: { approval(id: string): string; access(connection: string): string };
   readonly upstreams: ReadonlyMap<string, Upstream>;

@@ -3,12 +3,13 @@
  * era. What is denied is recorded and not released; a server that waits for an answer gets one.
  */
 import { GatewayError } from '../errors.ts';
+import { inputRequestsIn, mayAsk } from '../mcp/input-requests.ts';
 import { parseStrictJson } from '../mcp/json.ts';
 import { nameOf, ownMember } from '../mcp/methods.ts';
 import type { Decision, PolicyInput } from '../policy/decision.ts';
 import { mayElicit } from '../policy/elicitation.ts';
 import type { ReturnedMessage } from '../recording/frame.ts';
-import { recordedDecision } from './decisions.ts';
+import { recordedDecision, UNDECIDED } from './decisions.ts';
 import type { OutPart } from './response-stream.ts';
 import type { Stage } from './way-back.ts';
 
@@ -20,15 +21,12 @@ export interface ServerMessagesInput {
   decline(id: string | number, decision: Decision): void;
 }
 
-/** What a response can hold of a server's questions; a key that is spelt with escapes is looked at as well. */
-const ASKING = ['inputRequests', 'elicitations', '\\u'].map((text) => Buffer.from(text));
-
 export function createServerMessages(input: ServerMessagesInput): Stage {
   return (part) => {
     const { data, messages = [] } = part;
     if (data === undefined || data.length === 0) return part;
     const isAnswer = messages.length > 0 && messages.every(({ kind }) => kind === 'response');
-    if (isAnswer && !ASKING.some((text) => data.includes(text))) return part;
+    if (isAnswer && !mayAsk(data)) return part;
     return lookAt(part, data);
   };
 
@@ -55,30 +53,20 @@ export function createServerMessages(input: ServerMessagesInput): Stage {
   /** `undefined` where it asks and tells nothing: an answer. */
   async function decideOn(message: unknown): Promise<Decision | undefined> {
     const elicits = mayElicit(message, input.elicitationHosts);
-    const method = ownMember(message, 'method');
-    const asked = typeof method === 'string' ? [message] : requestsIn(message);
+    const inputs = inputRequestsIn(message);
+    if (inputs === 'unreadable') throw unreadable();
+    const says = ownMember(message, 'method') !== undefined ? [policyMessage(message)] : [];
+    const asked = inputs.map((one) => ({ ...policyMessage(one), kind: 'request' as const }));
     let decision: Decision | undefined;
-    for (const one of asked) {
-      const made = await input.decide(policyMessage(one), 'upstream');
+    for (const one of [...says, ...asked]) {
+      const made = await input.decide(one, 'upstream');
       decision = decision?.effect === 'deny' ? decision : withoutApproval(made);
     }
     if (elicits === true || decision?.effect === 'deny') return decision;
     const words = 'It sends a person to a host that the connection does not list (elicitationHosts).';
-    return { ...(decision ?? NOTHING), effect: 'deny', rules: ['elicitation-hosts'], words };
+    return { ...(decision ?? UNDECIDED), effect: 'deny', rules: ['elicitation-hosts'], words };
   }
 }
-
-const NOTHING: Decision = {
-  effect: 'deny',
-  rules: [],
-  words: '',
-  masks: [],
-  maskRequests: [],
-  replaceBlobs: [],
-  limits: [],
-  approvals: [],
-  screens: [],
-};
 
 /** Nobody can be asked while a server waits. */
 function withoutApproval(decision: Decision): Decision {
@@ -97,14 +85,6 @@ function policyMessage(message: unknown): PolicyInput['message'] {
     ...(name === undefined ? {} : { name }),
     ...(params === undefined ? {} : { params }),
   };
-}
-
-/** 2026-07-28, multi round-trip requests: what an answer asks for. */
-function requestsIn(message: unknown): unknown[] {
-  const asked = ownMember(ownMember(message, 'result'), 'inputRequests');
-  if (asked === undefined) return [];
-  if (typeof asked !== 'object' || asked === null) throw unreadable();
-  return Object.values(asked).map((one) => ({ id: 0, ...(one as object) }));
 }
 
 function messagesOf(data: Buffer): readonly unknown[] | undefined {

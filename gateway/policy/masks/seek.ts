@@ -120,12 +120,12 @@ export function createSeeker(options: SeekOptions): Seeker {
 
   function refuse(text: string, key: string | undefined): void {
     const words = options.refuse?.(text, key);
-    if (words !== undefined) throw new MaskError(words);
+    if (words !== undefined) throw new MaskError(words, { refused: true });
   }
 
   function refuseNumber(text: string, key: string | undefined): void {
     const words = options.refuseNumbers?.(text, key);
-    if (words !== undefined) throw new MaskError(words);
+    if (words !== undefined) throw new MaskError(words, { refused: true });
   }
 
   return {
