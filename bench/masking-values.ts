@@ -59,8 +59,15 @@ export function card(separator: string): Make {
     const number = cardDigits(faker, issuer);
     const sizes = number.length === 16 ? [4, 4, 4, 4] : number.length === 15 ? [4, 6, 5] : [4, 6, 4];
     if (separator === '' || number.length < 14) return number;
-    let at = 0;
-    return sizes.map((size) => number.slice(at, (at += size))).join(separator);
+    const [one = 0, two = 0] = sizes;
+    const three = one + two + (sizes[2] ?? 0);
+    const groups = [
+      number.slice(0, one),
+      number.slice(one, one + two),
+      number.slice(one + two, three),
+      number.slice(three),
+    ];
+    return groups.filter(Boolean).join(separator);
   };
 }
 
