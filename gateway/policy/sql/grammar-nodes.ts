@@ -34,7 +34,7 @@ export const READING_TYPES: ReadonlySet<string> = new Set(
     'column_ref expr expr_list binary_expr unary_expr function aggr_func window_func case when else cast interval extract',
     'number bigint string single_quote_string double_quote_string backticks_quote_string bool boolean null star param origin',
     'default date time datetime timestamp hex_string full_hex_string bit_string natural_string var var_string',
-    'window rows array struct except unnest dual tables parenthesis asc desc escape regex collate offset',
+    'convert window rows array struct except unnest dual tables parenthesis asc desc escape regex collate offset',
   ].flatMap((line) => line.split(' ')),
 );
 
@@ -45,6 +45,6 @@ export const READING_KEYS: ReadonlySet<string> = new Set(
     '_orderby _limit seperator separator over cond result parentheses parentheses_symbol prefix members keyword symbol target',
     'dataType length scale suffix unit field source escape modifiers recursive stmt catalog surround offset as_struct_val',
     'for_sys_time_as_of qualify subFields property array_path brackets definition expr_list with_offset order_by with',
-    'as_window_specification window_specification partitionby window_frame_clause filter nulls operand',
+    'as_window_specification window_specification partitionby window_frame_clause filter nulls operand _parentheses',
   ].flatMap((line) => line.split(' ')),
 );

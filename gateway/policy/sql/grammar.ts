@@ -103,8 +103,14 @@ function readStatement(node: Node, statement: readonly Token[], { draft, ...rest
   const [first = ''] = command?.split(' ') ?? [];
   if (begins === undefined || !begins.includes(first)) return false;
   if (command !== undefined) draft.command(command);
-  walk(node, NO_CTES, { draft, ...rest });
+  if (!isHarmlessShow(statement)) walk(node, NO_CTES, { draft, ...rest });
   return true;
+}
+
+/** Those alone that name nothing and take no condition; others show what a rule about tables would keep. */
+function isHarmlessShow(statement: readonly Token[]): boolean {
+  const [show, what, ...more] = statement.map(({ kind, text }) => (kind === 'word' ? fold(text) : ''));
+  return show === 'show' && more.length === 0 && (what === 'tables' || what === 'databases' || what === 'schemas');
 }
 
 function noteTokens(tokens: readonly Token[], { draft, terms, ctes }: Walked): void {
@@ -181,9 +187,14 @@ function noteType(node: Node, { draft, terms }: Walked): void {
   const { type } = node;
   if (typeof type !== 'string') return;
   if (!READING_TYPES.has(type.toLowerCase())) draft.writes('it has a part that is not known to only read');
-  if (/^(select|insert|replace|update|delete|merge)$/.test(type)) draft.command(type.toUpperCase());
-  if (type === 'function') noteFunction(functionName(node.name), draft, terms);
+  if (/^(select|insert|update|delete|merge)$/.test(type)) draft.command(type.toUpperCase());
+  if (type === 'function' && !isOperator(node.name)) noteFunction(functionName(node.name), draft, terms);
   if (type === 'aggr_func' || type === 'window_func') noteFunction(fold(String(node.name)), draft, terms);
+}
+
+/** `EXISTS (…)`, `= ANY (…)` and `NOT (…)` come as functions. A function whose name is quoted so is among the tokens. */
+function isOperator(name: unknown): boolean {
+  return /^(?:exists|any|all|some|not|rollup|cube)$/.test(functionName(name));
 }
 
 /** A name is text, or a path of names with a schema. */

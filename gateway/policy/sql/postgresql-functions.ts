@@ -64,7 +64,7 @@ export const POSTGRESQL_FUNCTIONS: ReadonlySet<string> = new Set(
     'pg_get_viewdef pg_table_is_visible pg_type_is_visible pg_function_is_visible pg_partition_root pg_partition_tree',
     'to_regclass to_regnamespace to_regproc to_regprocedure to_regrole to_regtype pg_column_size pg_database_size',
     'pg_indexes_size pg_relation_size pg_size_pretty pg_size_bytes pg_table_size pg_total_relation_size pg_encoding_to_char',
-    'pg_blocking_pids pg_stat_get_numscans',
+    'pg_blocking_pids inet_client_addr inet_client_port inet_server_addr inet_server_port',
   ].flatMap((line) => line.split(' ')),
 );
 
