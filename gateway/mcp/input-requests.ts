@@ -28,6 +28,6 @@ const ODD = ['\\u', '\u017f', '\u212a'].map((text) => Buffer.from(text));
 
 /** Whether an answer may hold such a question, or an elicitation in an error; a quick look before parsing. */
 export function mayAsk(bytes: Buffer): boolean {
-  const text = bytes.latin1Slice().toLowerCase();
+  const text = bytes.toString('latin1').toLowerCase();
   return NAMED.some((name) => text.includes(name)) || ODD.some((odd) => bytes.includes(odd));
 }

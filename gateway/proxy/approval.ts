@@ -9,8 +9,10 @@ import type { Decision } from '../policy/decision.ts';
 import { findPin } from '../policy/pins.ts';
 import type { ApprovalState, BoundCall } from '../sessions/approval.ts';
 import { sealMcpSessionId } from '../sessions/mcp-session-id.ts';
+import type { Session } from '../sessions/sessions.ts';
 import { boundParams } from './approval-params.ts';
 import type { Call } from './exchange.ts';
+import type { ReadRequest } from './read-request.ts';
 import type { Relay } from './relay.ts';
 
 /** Milliseconds. */
@@ -33,6 +35,8 @@ export async function approved(call: Call, relay: Relay, over: AbortSignal): Pro
     if (state.state === 'pending') throw pendingError(call, state);
     if (state.state === 'denied') throw new GatewayError('approval_denied', 'not_forwarded', state.reason);
     if (state.state === 'void') continue;
+    // Nobody waits for it any more: who comes back with the same call finds it approved.
+    if (call.edge.gone) throw new GatewayError('approval_denied', 'not_forwarded', 'The client has gone.');
     await stillAsked(call, asking);
     if ((await stated(call.runtime.approvals.use(state.id, call.tap.exchange))) === 'ours') return;
   }

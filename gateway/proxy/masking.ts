@@ -8,7 +8,6 @@ import { type Fate, GatewayError } from '../errors.ts';
 import type { Decision } from '../policy/decision.ts';
 import { findAuthenticationData } from '../policy/masks/authentication.ts';
 import { createDetection, type Detection } from '../policy/masks/detect.ts';
-import { isCardNumber } from '../policy/masks/detect-card.ts';
 import type { Detector } from '../policy/masks/detector.ts';
 import { maskEvent } from '../policy/masks/mask-event.ts';
 import { maskJson } from '../policy/masks/mask-json.ts';
@@ -115,8 +114,20 @@ function seekingFor(detectors: readonly Detector[], data: ConnectionConfig['data
   return {
     detection: detectionOf(detectors),
     tagger,
-    ...(data === 'pci' ? { refuse: findAuthenticationData, refuseNumbers: isCardNumber } : {}),
+    ...(data === 'pci' ? { refuse: authenticationIn, refuseNumbers: cardOrAuthentication } : {}),
   };
+}
+
+function authenticationIn(text: string, key: string | undefined): string | undefined {
+  const found = findAuthenticationData(text, key);
+  return found.length > 0 ? 'It holds payment authentication data.' : undefined;
+}
+
+const CARDS = createDetection([{ name: 'card' }]);
+
+/** A number can not give way to a tag: one that is a card's may not pass where card data is expected. */
+function cardOrAuthentication(text: string, key: string | undefined): string | undefined {
+  return CARDS.find(`card: ${text}`).length > 0 ? 'It holds a card number as a number.' : authenticationIn(text, key);
 }
 
 function guarded(fate: Fate, mask: () => Masked): Masked {

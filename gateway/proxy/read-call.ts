@@ -5,6 +5,7 @@ import type { Decision } from '../policy/decision.ts';
 import { findPin } from '../policy/pins.ts';
 import type { RecordedMask, RequestMessage } from '../recording/frame.ts';
 import { frozenError } from '../sessions/freeze.ts';
+import { cancelHeld } from './approval.ts';
 import { awaitAgain, bind, unseal } from './bindings.ts';
 import { createJudge, type Judge, recordedDecision, refusalOf, UNDECIDED } from './decisions.ts';
 import type { Call } from './exchange.ts';
@@ -23,6 +24,7 @@ export type Reading = Pick<
 export async function readCall(reading: Reading, place: Place): Promise<Call> {
   const { runtime, inForce, target, principal, access, session } = reading;
   const { body, read, declined } = withoutOwnState(reading, await readIt(reading, place));
+  cancelHeld(session, read);
   const judge = createJudge(runtime, inForce, target, { principal, access });
   const decisions = await decideAll(judge, read);
   const early =
