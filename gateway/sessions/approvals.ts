@@ -8,6 +8,7 @@ import { createIds } from '../ids.ts';
 import { keepNewest } from '../keep-newest.ts';
 import type { Store } from '../store/store.ts';
 import type { ApprovalRequest, ApprovalState, Approvals, BoundCall, PersonsDecision } from './approval.ts';
+import { createHold, type Pause } from './approval-hold.ts';
 import {
   type Asked,
   askedName,
@@ -18,7 +19,6 @@ import {
   decisionName,
   usedName,
 } from './approval-objects.ts';
-import { createHold, type Pause } from './approval-hold.ts';
 import { approvalState } from './approval-state.ts';
 import { hashOfCall, storedCall, termsOf } from './bound-call.ts';
 import { checkFreshPerson, checkReason, isIn, nameOf, personOf, refused, whyNotFor } from './decider.ts';
