@@ -15,6 +15,7 @@ import type { SealerEvents } from './recording/sealer.ts';
 import type { SystemStrand } from './recording/system.ts';
 import type { Block } from './sessions/block.ts';
 import { frozenError } from './sessions/freeze.ts';
+import type { Window } from './sessions/window.ts';
 import type { Store } from './store/store.ts';
 
 /** The audit object comes before the ledger's first entry; the note on disk keeps it from being made twice. */
@@ -118,6 +119,28 @@ export async function pollBlocks({ authorization, blocks, system, sessions, log 
   const failed = recorded.find((one) => one.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
   if (failure !== undefined) throw failure;
+}
+
+/** Access windows that opened or ended since the last look: recorded; the calls of one that ended are ended too. */
+export async function pollWindows({ windows, sessions, system, log }: Runtime): Promise<void> {
+  const { opened, ended } = await windows.poll();
+  for (const { connection, issuer, subject } of ended) {
+    if (windows.openFor({ issuer, subject }, connection) !== undefined) continue;
+    sessions.abort(new GatewayError('access_needed'), ({ connection: name, principal }) => {
+      return name === connection && principal.issuer === issuer && principal.subject === subject;
+    });
+  }
+  for (const { id, kind, connection } of opened) log.info({ event: 'window_opened', id, kind, connection }, 'Access for a time.');
+  const recorded = await Promise.allSettled([
+    ...opened.map((window) => system.event('window.opened', factsOf(window))),
+    ...ended.map((window) => system.event('window.ended', factsOf(window))),
+  ]);
+  const failed = recorded.find((one) => one.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
+function factsOf({ id, kind, connection, issuer, subject, expires, state }: Window): Record<string, unknown> {
+  return { id, kind, connection, issuer, subject, expires: isoMicros(expires * 1000), state };
 }
 
 /** Switching a recording off (or on again) is an event. */

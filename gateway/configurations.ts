@@ -202,7 +202,12 @@ export async function openConfigurations(deps: {
 }
 
 function urlsOf({ publicUrl }: Config): InForce['urls'] {
-  return { approval: (id) => `${publicUrl}/approvals/${id}`, access: (connection) => `${publicUrl}/access/${connection}` };
+  return {
+    approval: (id) => `${publicUrl}/approvals/${id}`,
+    accessRequest: (id) => `${publicUrl}/access/requests/${id}`,
+    accessWindow: (id) => `${publicUrl}/access/windows/${id}`,
+    access: (connection) => `${publicUrl}/access/${connection}`,
+  };
 }
 
 function sameUpstream(a: ConnectionConfig, b: ConnectionConfig): boolean {

@@ -30,7 +30,7 @@ export interface InForce {
   readonly digest: string;
   readonly policy: Policy;
   /** Pages of the gateway's that a person is sent to. */
-  readonly urls: { approval(id: string): string; access(connection: string): string };
+  readonly urls: Readonly<Record<'approval' | 'accessRequest' | 'accessWindow' | 'access', (id: string) => string>>;
   readonly upstreams: ReadonlyMap<string, Upstream>;
   /** Where people log in at this gateway. */
   readonly login?: Login;
