@@ -7,7 +7,7 @@ import type { Config, ConnectionConfig } from './config.ts';
 import { type LoadedConfig, loadConfigFile } from './config-file.ts';
 import type { Login } from './identity/server/login.ts';
 import type { Log } from './log.ts';
-import { NO_POLICY, NO_POLICY_DIGEST } from './policy/decide.ts';
+import { ALLOW_ALL } from './policy/allow-all.ts';
 import { loggableReason } from './proxy/credential-error.ts';
 import { unreadableCredentials } from './proxy/credential-readable.ts';
 import type { UserCredentials } from './proxy/credential-user.ts';
@@ -51,7 +51,7 @@ export async function openConfigurations(deps: {
   announceRecording(next: Config, before: Config): Promise<void>;
 }): Promise<Configurations> {
   const { store, log } = deps;
-  await store.create(policyName(NO_POLICY_DIGEST), NO_POLICY);
+  await store.create(policyName(ALLOW_ALL.digest), ALLOW_ALL.canonical);
   let current = await prepare(deps.first, undefined);
   let refusedDigest: string | undefined;
   await warnOfUnreadable(current.config);
@@ -72,7 +72,7 @@ export async function openConfigurations(deps: {
     return hold({
       config,
       digest,
-      policyDigest: NO_POLICY_DIGEST,
+      policyDigest: ALLOW_ALL.digest,
       upstreams,
       ...(login === undefined ? {} : { login }),
     });
