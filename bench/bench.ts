@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 
+import { type DecideFigures, decideWords, measureDecide } from './decide.ts';
 import { type Measurement, measure } from './measure.ts';
 import {
   type StartTarget,
@@ -74,6 +75,8 @@ stack.defer(upstream.stop);
 const targets = await startTargets(stack, upstream.origin);
 // One round more than counts: the first warms up.
 const rounds = Math.floor((values.quick ? budget.quick : budget.full) / targets.length) - 1;
+// Before the load: it would take turns with nobody.
+const decision: DecideFigures = measureDecide();
 const measurements = await measure(targets, { ms: sliceMs, rounds });
 
 if (values.json) {
@@ -82,7 +85,8 @@ if (values.json) {
     gatewayToNginx: ratio(measurements, 'gateway', 'nginx'),
     bareToNginx: ratio(measurements, 'bare', 'nginx'),
   };
-  console.log(JSON.stringify({ connections: 16, sliceMs, rounds, measurements, ratios }));
+  console.log(JSON.stringify({ connections: 16, sliceMs, rounds, measurements, ratios, decision }));
 } else {
   printTable(measurements);
+  console.log(decideWords(decision));
 }

@@ -92,15 +92,37 @@ async function held(call: Call, relay: Relay, pending: Pending, over: AbortSigna
   };
   tell();
   const telling = setInterval(tell, TELL_EVERY);
+  const cancelled = new AbortController();
+  const id = call.read.messages[0]?.id;
+  const held = holdsOf(call.session);
+  if (id !== undefined) held.set(id, cancelled);
   try {
-    return await stated(
-      call.runtime.approvals.settled(
-        pending.id,
-        AbortSignal.any([over, AbortSignal.timeout(call.runtime.approvalHold)]),
-      ),
-    );
+    const signal = AbortSignal.any([over, cancelled.signal, AbortSignal.timeout(call.runtime.approvalHold)]);
+    const state = await stated(call.runtime.approvals.settled(pending.id, signal));
+    if (cancelled.signal.aborted) throw new GatewayError('approval_denied', 'not_forwarded', 'The client cancelled it.');
+    return state;
   } finally {
     clearInterval(telling);
+    if (id !== undefined && held.get(id) === cancelled) held.delete(id);
+  }
+}
+
+/** Calls that are held, by their request's id. */
+const holds = new WeakMap<Session, Map<string | number, AbortController>>();
+
+function holdsOf(session: Session): Map<string | number, AbortController> {
+  const there = holds.get(session);
+  if (there !== undefined) return there;
+  const made = new Map<string | number, AbortController>();
+  holds.set(session, made);
+  return made;
+}
+
+/** A client that cancels a call which is held does not want it made, whatever an approver says afterwards. */
+export function cancelHeld(session: Session, { messages }: ReadRequest): void {
+  for (const { method, params } of messages) {
+    const id = method === 'notifications/cancelled' ? ownMember(params, 'requestId') : undefined;
+    if (typeof id === 'string' || typeof id === 'number') holds.get(session)?.get(id)?.abort();
   }
 }
 
