@@ -15,6 +15,7 @@ import { openConfigurations } from './configurations.ts';
 import { openDisk } from './disk.ts';
 import { createGoogleApi } from './google-api.ts';
 import { createGoogleSecrets } from './google-secret.ts';
+import type { Approving } from './identity/server/approvals.ts';
 import { createAuthorizationServer } from './identity/server/authorization-server.ts';
 import { createTokenCheck } from './identity/token.ts';
 import { openUpstreamIdentity } from './identity/upstream-identity.ts';
@@ -60,6 +61,8 @@ export interface GatewayOptions {
   readonly fileSystem?: FileSystem;
   /** Milliseconds that a call of `durability: bucket` waits for the store; the recorder's own where absent. */
   readonly storeWithin?: number;
+  /** Calls that wait for a person, and access for a time. */
+  readonly approving?: Approving;
 }
 
 /** The configuration file has mistakes; nothing was started. */
@@ -140,6 +143,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       log.error({ event: 'login_failed', err: error }, 'A step of a login failed in a way that was not foreseen.'),
     refused: (facts) => system.refused(facts),
     event: (name, details) => system.event(name, details),
+    ...(options.approving === undefined ? {} : { approving: options.approving }),
   });
   const configurations = await openConfigurations({
     file: options.configFile,
