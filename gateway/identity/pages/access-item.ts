@@ -98,7 +98,7 @@ ${
   review?.kind === 'form' &&
   html`<form class="stack" method="post" action="${exact(review.action)}">
 ${csrfField(review.csrf)}<div class="stack near"><label for="words">What you found when you reviewed what was done</label>
-<textarea id="words" name="words" rows="4" required maxlength="2000"></textarea></div>
+<textarea id="words" name="words" rows="4" required maxlength="500"></textarea></div>
 <div class="buttons"><button class="primary" name="action" value="review">Record the review</button></div>
 </form>`
 }

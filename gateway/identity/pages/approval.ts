@@ -12,7 +12,7 @@ export interface ApprovalPage extends Around {
   readonly arguments: ShownArguments;
   /** Where all of the arguments are. */
   readonly wholeHref: string;
-  /** Of a request that waits: the buttons, or a login to get them. */
+  /** The buttons, or a login to get them: to approve what waits, to deny also what is approved and not called yet. */
   readonly decide:
     | ({ readonly kind: 'form' } & FormTarget)
     | ({ readonly kind: 'login' } & FormTarget)
@@ -40,7 +40,7 @@ ${state.state !== 'pending' && standing(state)}
 <h2>Arguments</h2>
 ${argumentsOf(page)}
 ${decide.kind === 'login' && loginAgain(decide, 'decide')}
-${decide.kind === 'form' && decisionForm(decide)}
+${decide.kind === 'form' && decisionForm(decide, state)}
 </div>
 </div>`,
   });
@@ -90,11 +90,11 @@ ${
 }`;
 }
 
-function decisionForm({ action, csrf }: FormTarget): Html {
+function decisionForm({ action, csrf }: FormTarget, { state }: ApprovalState): Html {
   return html`<form class="stack" method="post" action="${exact(action)}">
 ${csrfField(csrf)}${reasonField('Reason (needed to deny; who asked reads it)')}
-<div class="buttons side"><button class="primary" name="verdict" value="approve">Approve this one call</button>
-<button class="danger" name="verdict" value="deny">Deny</button></div>
+<div class="buttons side">${state === 'pending' && html`<button class="primary" name="verdict" value="approve">Approve this one call</button>`}
+<button class="danger" name="verdict" value="deny">${state === 'pending' ? 'Deny' : 'Take the approval back'}</button></div>
 </form>`;
 }
 

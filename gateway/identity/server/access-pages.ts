@@ -13,8 +13,6 @@ import {
   hrefOf,
   ID,
   isFormOf,
-  MOST_REASON,
-  MOST_REVIEW,
   offerOf,
   REASON_WORDS,
   readWords,
@@ -77,7 +75,7 @@ export function createAccessPages(deps: {
     if (!isFormOf(visit, deed, form)) return sendNothing(visit);
     const ways = waysIn(login.config, person, connection);
     const longest = deed === 'request' ? ways.justInTime : ways.breakGlass;
-    const reason = readWords(form.get('reason'), MOST_REASON);
+    const reason = readWords(form.get('reason'));
     const duration = readDuration(form.get('duration'), longest);
     if (reason === undefined) return showWay(visit, connection, REASON_WORDS);
     if (duration === undefined) return showWay(visit, connection, 'Choose for how long, up to what is offered.');
@@ -112,7 +110,7 @@ export function createAccessPages(deps: {
     const verdict = form.get('verdict') === 'approve' ? 'approve' : 'deny';
     const authenticated = freshnessOf(approver, now());
     if (authenticated === undefined) return logins.ask(visit, 'decide');
-    const reason = readWords(form.get('reason'), MOST_REASON);
+    const reason = readWords(form.get('reason'));
     if (reason === undefined && (verdict === 'deny' || form.get('reason') !== '')) return unsaid(visit);
     const decision = { by: person, authenticated, verdict, ...(reason === undefined ? {} : { reason }) } as const;
     await windows.decide(id, decision);
@@ -137,7 +135,7 @@ export function createAccessPages(deps: {
 
   async function revoke(visit: ApproverVisit, id: string, form: URLSearchParams): Promise<void> {
     if (!isFormOf(visit, 'revoke', form)) return sendNothing(visit);
-    const reason = readWords(form.get('reason'), MOST_REASON);
+    const reason = readWords(form.get('reason'));
     if (reason === undefined) return unsaid(visit);
     await windows.revoke(id, { person: visit.approver.person, reason });
     redirect(visit.response, hrefOf(visit, 'revoked'));
@@ -148,7 +146,7 @@ export function createAccessPages(deps: {
     const { person } = visit.approver;
     const authenticated = freshnessOf(visit.approver, now());
     if (authenticated === undefined) return logins.ask(visit, 'decide');
-    const words = readWords(form.get('words'), MOST_REVIEW);
+    const words = readWords(form.get('words'));
     if (words === undefined) return unsaid(visit);
     await windows.review(id, { person, authenticated, words });
     redirect(visit.response, hrefOf(visit, 'reviewed'));

@@ -8,7 +8,7 @@ import type { ApprovalRequest, Approvals } from '../../sessions/approval.ts';
 import type { Windows } from '../../sessions/window.ts';
 import { type Approvers, freshnessOf, type KnownApprover } from './approver.ts';
 import { maySeeAccess, viewOf } from './approver-may.ts';
-import { ID, MOST_REASON, MOST_REVIEW, readWords, statusOf } from './approver-page.ts';
+import { ID, readWords, statusOf } from './approver-page.ts';
 import type { GatewayVisit } from './routes.ts';
 import { readBytes, sendJson } from './web.ts';
 
@@ -18,14 +18,13 @@ export interface ApprovalsApi {
 }
 
 const MOST_BODY = 16 * 1024;
-const words = (most: number) => z.string().refine((text) => readWords(text, most) !== undefined);
-const reason = words(MOST_REASON);
+const reason = z.string().refine((text) => readWords(text) === text);
 const decision = z
   .strictObject({ verdict: z.enum(['approve', 'deny']), code: z.string(), reason: reason.exactOptional() })
   .refine(({ verdict, reason: said }) => verdict === 'approve' || said !== undefined);
 const entering = z.strictObject({ connection: z.string(), reason, duration: z.int().positive() });
 const revoking = z.strictObject({ reason });
-const reviewing = z.strictObject({ words: words(MOST_REVIEW) });
+const reviewing = z.strictObject({ words: reason });
 
 /** What is answered with its status. */
 class Refused extends Error {

@@ -13,7 +13,6 @@ import {
   hrefOf,
   ID,
   isFormOf,
-  MOST_REASON,
   offerOf,
   REASON_WORDS,
   readWords,
@@ -50,7 +49,9 @@ export function createApprovalsPages(deps: {
       request,
       arguments: showArguments(call.params ?? {}, MOST_SHOWN),
       wholeHref: `${around.publicUrl}/approvals/${id}/arguments`,
-      decide: state.state === 'pending' ? offerOf(visit, logins, 'decide', now()) : { kind: 'none' },
+      decide: ['pending', 'approved'].includes(state.state)
+        ? offerOf(visit, logins, 'decide', now())
+        : { kind: 'none' },
     });
     sendPage(visit.response, page);
   }
@@ -60,7 +61,7 @@ export function createApprovalsPages(deps: {
     const verdict = form.get('verdict') === 'approve' ? 'approve' : 'deny';
     const authenticated = freshnessOf(approver, now());
     if (authenticated === undefined) return logins.ask(visit, 'decide');
-    const reason = readWords(form.get('reason'), MOST_REASON);
+    const reason = readWords(form.get('reason'));
     if (reason === undefined && (verdict === 'deny' || form.get('reason') !== '')) {
       const action = { label: 'Back', href: formFor(visit, 'decide').action };
       const page = { status: 400, title: 'Not done', words: REASON_WORDS, action };

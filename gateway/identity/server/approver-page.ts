@@ -1,5 +1,6 @@
 /** What the pages of approvals and access do alike: who looks, what their forms are bound to, what becomes of a refusal. */
 import { GatewayError } from '../../errors.ts';
+import { freezeParts } from '../../sessions/freeze.ts';
 import type { Around, FormTarget } from '../pages/approver.ts';
 import { messagePage } from '../pages/message.ts';
 import { freshnessOf, type KnownApprover } from './approver.ts';
@@ -87,12 +88,10 @@ export function statusOf({ code, entry }: GatewayError): number {
   return code === 'denied' ? 403 : entry.http;
 }
 
-/** One line of what a person says, or words on what is wrong with it. */
-export function readWords(text: string | null, most: number): string | undefined {
-  const words = (text ?? '').trim().replaceAll(/\r\n?/g, '\n');
-  return words !== '' && words.length <= most && !/[^\P{C}\n]/u.test(words) ? words : undefined;
+/** What a person says of what they do: as one line; undefined where it says nothing, hides something or is too long. */
+export function readWords(text: string | null): string | undefined {
+  const words = (text ?? '').trim().replaceAll(/\s*[\r\n]\s*/g, ' ');
+  return freezeParts.reason.safeParse(words).success ? words : undefined;
 }
 
-export const REASON_WORDS = 'Write a reason of up to 500 characters.';
-export const MOST_REASON = 500;
-export const MOST_REVIEW = 2000;
+export const REASON_WORDS = 'Say why, in up to 500 characters.';
