@@ -164,7 +164,7 @@ const DEFAULT_LIMITS: Limits = {
 
 /** First path segments that are the gateway's own, now or in a later part. */
 const RESERVED = new Set(
-  'healthz readyz connect oauth authorize token register console metrics .well-known'.split(' '),
+  'healthz readyz connect approvals access oauth authorize token register console metrics .well-known'.split(' '),
 );
 
 /** Parses a configuration (JSON values, as YAML or JSON gave them). Throws `ConfigError` with every mistake. */

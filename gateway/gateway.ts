@@ -166,6 +166,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       log.error({ event: 'login_failed', err: error }, 'A step of a login failed in a way that was not foreseen.'),
     refused: (facts) => system.refused(facts),
     event: (name, details) => system.event(name, details),
+    ...(options.approving === undefined ? {} : { approving: options.approving }),
   });
   const configurations = await openConfigurations({
     file: options.configFile,
