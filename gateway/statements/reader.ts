@@ -93,11 +93,11 @@ export function createStatementReader(options: StatementReaderOptions = {}): Sta
 
   function limit(milliseconds: number): void {
     clearTimeout(timer);
-    const { key } = current ?? {};
+    const timed = current;
     timer = setTimeout(() => {
       // Where this thread itself was held up, the answer may have come already and wait behind the timer.
       setImmediate(() => {
-        if (current !== undefined && current.key === key) fail(`it takes longer than ${milliseconds} ms`);
+        if (timed !== undefined && current === timed) fail(`it takes longer than ${milliseconds} ms`);
       });
     }, milliseconds);
   }
