@@ -23,7 +23,7 @@ export const GOOD: readonly (readonly [text: string, ...programs: string[]])[] =
   ['{ ls; pwd; }', 'ls', 'pwd'],
   ['ls 2>&1 >/dev/null', 'ls'],
   ['ls 2>/dev/null', 'ls'],
-  ['[[ -n $(id) && $x == y* ]] && ls', 'id', 'ls'],
+  ['[ -n "$(id)" ] && ls', '[', 'id', 'ls'],
   ['echo $((1 + 2))', 'echo'],
   ['echo ${x:-$(id)} ${y%.txt} ${#z}', 'echo', 'id'],
   ["find . -name '*.ts' -type f", 'find'],
@@ -146,6 +146,9 @@ export const HOSTILE: readonly string[] = [
   `echo ${'$('.repeat(5000)}`,
   `echo '${'x'.repeat(70_000)}'`,
   'set -- x',
+  '[[ a || reboot ]]',
+  '[[ a > b ]]',
+  "echo $'a\\'; rm x; \\''",
   'hash -p /tmp/x ls',
   'enable -f /tmp/x.so ls',
 ];

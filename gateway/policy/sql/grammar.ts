@@ -101,7 +101,7 @@ function readStatement(node: Node, statement: readonly Token[], { draft, ...rest
   const begins = Object.hasOwn(STATEMENTS, type) ? STATEMENTS[type as keyof typeof STATEMENTS] : undefined;
   const command = commandIn(statement);
   const [first = ''] = command?.split(' ') ?? [];
-  if (begins === undefined || !begins.includes(first)) return false;
+  if (begins === undefined || !(begins as readonly string[]).includes(first)) return false;
   if (command !== undefined) draft.command(command);
   if (!isHarmlessShow(statement)) walk(node, NO_CTES, { draft, ...rest });
   return true;
