@@ -112,6 +112,8 @@ test('a list is for one principal, and for a minute', () => {
     ['modern', ',"ttlMs":300000,"cacheScope":"public"', ',"ttlMs":60000,"cacheScope":"private"'],
     ['modern', ',"ttlMs":60000,"cacheScope":"private"', ',"ttlMs":60000,"cacheScope":"private"'],
     ['modern', ',"ttlMs":0,"cacheScope":7', ',"ttlMs":0,"cacheScope":"private"'],
+    ['legacy', ',"ttlMs":"5"', ',"ttlMs":60000'],
+    ['legacy', ',"ttlMs":null', ',"ttlMs":60000'],
     ['modern', ',"ttlMs":"1d"', ',"ttlMs":60000,"cacheScope":"private"'],
     ['legacy', ',"cacheScope":"public","ttlMs":60001', ',"cacheScope":"private","ttlMs":60000'],
   ] as const) {

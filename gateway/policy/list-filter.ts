@@ -89,9 +89,8 @@ function filterMessage(
 ): Buffer {
   if (inMessage(message)) throw new ListError('A member of the message has two spellings.');
   const result = ownMember(message, 'result');
-  if (result === undefined || ownMember(message, 'method') !== undefined) return bytes;
   if (at.length > 0 && options.answersList?.(ownMember(message, 'id')) === false) return bytes;
-  if (typeof result !== 'object' || result === null || Array.isArray(result)) return bytes;
+  if (typeof result !== 'object' || result === null) return bytes;
   if (inResult(result)) throw new ListError('A member of the result has two spellings.');
   let filtered = bytes;
   for (const list of LISTS) {

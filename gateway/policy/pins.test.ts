@@ -109,6 +109,14 @@ test('a pin file that is not as it was written is refused, and where', () => {
   }
 });
 
+test('a member that is called __proto__ is pinned like any other', () => {
+  const tool = JSON.parse('{"name":"x","__proto__":{"a":1}}') as ListedTool;
+  assert.ok(Object.hasOwn(pinOf(tool).other ?? {}, '__proto__'));
+  const none = { changed: [], added: [], missing: [] };
+  assert.deepEqual(comparePins(pinsOf(tool), [tool]), none);
+  assert.deepEqual(comparePins(pinsOf({ name: 'x' }), [tool]).changed, [{ name: 'x', what: ['other'] }]);
+});
+
 test('what has changed of a tool is named', () => {
   const pin = pinOf(REFUND);
   for (const [change, what] of [
@@ -129,6 +137,7 @@ test('what has changed of a tool is named', () => {
   }
   const deep = { ...REFUND, description: JSON.parse(`${'['.repeat(200)}${']'.repeat(200)}`) };
   assert.deepEqual(changesOf(pin, deep), ['other']);
+  assert.deepEqual(changesOf({ ...pin, digest: '0'.repeat(64) }, REFUND), ['other']);
 });
 
 test('a whole list is compared: changed, added, missing', () => {
