@@ -130,7 +130,8 @@ export async function pollWindows({ windows, sessions, system, log }: Runtime): 
       return name === connection && principal.issuer === issuer && principal.subject === subject;
     });
   }
-  for (const { id, kind, connection } of opened) log.info({ event: 'window_opened', id, kind, connection }, 'Access for a time.');
+  for (const { id, kind, connection } of opened)
+    log.info({ event: 'window_opened', id, kind, connection }, 'Access for a time.');
   const recorded = await Promise.allSettled([
     ...opened.map((window) => system.event('window.opened', factsOf(window))),
     ...ended.map((window) => system.event('window.ended', factsOf(window))),

@@ -8,8 +8,8 @@ import type { Config, ConnectionConfig } from './config.ts';
 import { type LoadedConfig, loadConfigFile } from './config-file.ts';
 import type { Login } from './identity/server/login.ts';
 import type { Log } from './log.ts';
-import type { Policy } from './policy/decide.ts';
 import { loadPolicies } from './policies.ts';
+import type { Policy } from './policy/decide.ts';
 import { loggableReason } from './proxy/credential-error.ts';
 import { unreadableCredentials } from './proxy/credential-readable.ts';
 import type { UserCredentials } from './proxy/credential-user.ts';
@@ -159,7 +159,8 @@ export async function openConfigurations(deps: {
       }
       const policies = loadPolicies(loaded.config);
       if (!policies.ok) {
-        await refuse(JSON.stringify(policies.problems), policies.problems);
+        const problems = policies.problems.map((one) => problemWords(deps.file, one));
+        await refuse(JSON.stringify(problems), problems);
         return;
       }
       const { policy } = policies;

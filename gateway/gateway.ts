@@ -17,8 +17,8 @@ import { openConfigurations } from './configurations.ts';
 import { openDisk } from './disk.ts';
 import { createGoogleApi } from './google-api.ts';
 import { createGoogleSecrets } from './google-secret.ts';
-import { createAuthorizationServer } from './identity/server/authorization-server.ts';
 import { createKeyring } from './identity/keyring.ts';
+import { createAuthorizationServer } from './identity/server/authorization-server.ts';
 import { createTokenCheck } from './identity/token.ts';
 import { openUpstreamIdentity } from './identity/upstream-identity.ts';
 import { createLocalSigner } from './ledger/signer.ts';
@@ -45,6 +45,7 @@ import { createEventIds } from './sessions/event-ids.ts';
 import { createFreezes } from './sessions/freezes.ts';
 import { createHandles } from './sessions/handles.ts';
 import { createSessions } from './sessions/sessions.ts';
+import { createStatementReader } from './statements/reader.ts';
 import { openStore } from './store/open.ts';
 import { VERSION } from './version.ts';
 import type { FileProblem } from './yaml-file.ts';
@@ -166,7 +167,6 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       log.error({ event: 'login_failed', err: error }, 'A step of a login failed in a way that was not foreseen.'),
     refused: (facts) => system.refused(facts),
     event: (name, details) => system.event(name, details),
-    ...(options.approving === undefined ? {} : { approving: options.approving }),
   });
   const configurations = await openConfigurations({
     file: options.configFile,
@@ -242,7 +242,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     origins: createOrigins(),
     approvals,
     windows,
-    screening: createScreening({ google: () => configurations.inForce().config.google, now }),
+    screening: { screen: async () => ({ kind: 'none', why: 'unavailable' }) },
     toolWatch: createToolWatch({ log, system: () => system }),
     approvalHold: options.approvalHold ?? APPROVAL_HOLD_MS,
     maskKey: () => keysFor('masks')[0] ?? disk.keys.witness,

@@ -133,7 +133,13 @@ export function removeElements(
 export function removeMembers(bytes: Buffer, path: JsonPath, keys: readonly string[]): Buffer {
   const edits = locate(bytes, path).flatMap(({ isObject, children }) => {
     const members = children.map(({ step, key, start, end }) => ({ step, start: key ?? start, end }));
-    return isObject ? removedBy(bytes, members, members.map(({ step }) => !keys.includes(String(step)))) : [];
+    return isObject
+      ? removedBy(
+          bytes,
+          members,
+          members.map(({ step }) => !keys.includes(String(step))),
+        )
+      : [];
   });
   return spliceBytes(bytes, edits);
 }

@@ -99,7 +99,8 @@ async function held(call: Call, relay: Relay, pending: Pending, over: AbortSigna
   try {
     const signal = AbortSignal.any([over, cancelled.signal, AbortSignal.timeout(call.runtime.approvalHold)]);
     const state = await stated(call.runtime.approvals.settled(pending.id, signal));
-    if (cancelled.signal.aborted) throw new GatewayError('approval_denied', 'not_forwarded', 'The client cancelled it.');
+    if (cancelled.signal.aborted)
+      throw new GatewayError('approval_denied', 'not_forwarded', 'The client cancelled it.');
     return state;
   } finally {
     clearInterval(telling);

@@ -120,7 +120,10 @@ async function openSession(runtime: Runtime, inForce: InForce, target: Target, p
   if (session.configuration !== configuration || session.policy !== policy.set.digest) {
     session.configuration = configuration;
     session.policy = policy.set.digest;
-    session.strand.append({ type: 'event', event: { name: 'configuration', configuration, policy: policy.set.digest } });
+    session.strand.append({
+      type: 'event',
+      event: { name: 'configuration', configuration, policy: policy.set.digest },
+    });
   }
   // The token check keeps a token's principal: another object is another token.
   if (principal !== session.principal) notePrincipal(session, principal);

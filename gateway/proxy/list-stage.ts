@@ -17,7 +17,9 @@ export function asksForList({ messages }: ReadRequest): boolean {
 export function createListStage({ judge, inForce, target, read, session, tap, runtime }: Call): Stage {
   const { connection } = target;
   const input = judge.inputOf({ kind: 'request' }, 'client');
-  const asked = new Set(read.messages.flatMap(({ id, method }) => (method !== undefined && LISTS.has(method) ? [id] : [])));
+  const asked = new Set(
+    read.messages.flatMap(({ id, method }) => (method !== undefined && LISTS.has(method) ? [id] : [])),
+  );
   const pins = inForce.policy.set.pins.get(connection.name);
   return (part) => {
     if (part.data === undefined || part.data.length === 0) return part;

@@ -5,6 +5,7 @@
 import { createSecretKey, hkdfSync } from 'node:crypto';
 import type { ConnectionConfig } from '../config.ts';
 import { type Fate, GatewayError } from '../errors.ts';
+import type { Policy } from '../policy/decide.ts';
 import type { Decision } from '../policy/decision.ts';
 import { findAuthenticationData } from '../policy/masks/authentication.ts';
 import { createDetection, type Detection } from '../policy/masks/detect.ts';
@@ -14,7 +15,6 @@ import { maskJson } from '../policy/masks/mask-json.ts';
 import { maskText } from '../policy/masks/mask-text.ts';
 import { MaskError, type Masked, type Tagger } from '../policy/masks/masked.ts';
 import { createTagger } from '../policy/masks/tagger.ts';
-import type { Policy } from '../policy/decide.ts';
 import type { Session } from '../sessions/sessions.ts';
 import type { OutPart } from './response-stream.ts';
 import type { Stage } from './way-back.ts';

@@ -2,10 +2,11 @@
  * PostgreSQL's own parser, compiled to WebAssembly, and a walk over its whole tree: writes hide in CTEs, under EXPLAIN and
  * in functions.
  */
-import { POSTGRESQL_FUNCTIONS, POSTGRESQL_OPERATORS, CALLED_AS_COLUMN } from './postgresql-functions.ts';
-import { commandOf, EXPLAIN_OPTIONS, READING_FIELDS, READING_NODES, SAMPLING } from './postgresql-nodes.ts';
-import { createFactsDraft, type FactsDraft, unreadable } from './facts.ts';
+
 import type { SqlReading } from '../statement.ts';
+import { createFactsDraft, type FactsDraft, unreadable } from './facts.ts';
+import { CALLED_AS_COLUMN, POSTGRESQL_FUNCTIONS, POSTGRESQL_OPERATORS } from './postgresql-functions.ts';
+import { commandOf, EXPLAIN_OPTIONS, READING_FIELDS, READING_NODES, SAMPLING } from './postgresql-nodes.ts';
 
 export interface PostgresqlParser {
   read(text: string): SqlReading;
@@ -31,7 +32,8 @@ export async function loadPostgresql(): Promise<PostgresqlParser> {
       }
       const draft = createFactsDraft();
       try {
-        for (const { stmt } of (tree as { stmts?: readonly { stmt?: unknown }[] }).stmts ?? []) walk(stmt, NO_CTES, draft);
+        for (const { stmt } of (tree as { stmts?: readonly { stmt?: unknown }[] }).stmts ?? [])
+          walk(stmt, NO_CTES, draft);
       } catch (error) {
         if (error instanceof RangeError) return unreadable('it nests too deep');
         throw error;
@@ -131,7 +133,8 @@ function noteNode(name: string, fields: Fields, draft: FactsDraft): void {
       if (!SAMPLING.has(strings(fields.method).join('.'))) draft.writes('its sampling method is not known');
       return;
     case 'DefElem':
-      if (!EXPLAIN_OPTIONS.has(String(fields.defname))) draft.writes('EXPLAIN has an option with which it can run the statement');
+      if (!EXPLAIN_OPTIONS.has(String(fields.defname)))
+        draft.writes('EXPLAIN has an option with which it can run the statement');
       return;
     case 'DropStmt':
     case 'CommentStmt':
