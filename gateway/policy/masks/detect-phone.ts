@@ -1,7 +1,7 @@
 import { getCountries, getCountryCallingCode } from 'libphonenumber-js/min';
 
-import { isAlphanumeric, isDigit, type Reading, type Report } from './reading.ts';
-import { createWords, nearer, THINGS, wordsAfter, wordsBefore } from './words.ts';
+import { isAlphanumeric, isDigit, type Reading, type Report, reaches } from './reading.ts';
+import { createWords, lastOf, nearer, THINGS, wordsAfter, wordsBefore } from './words.ts';
 
 const PHONES = createWords(`
   phone phones phonenumber telephone tel tél tlf telf tlfn fon fone phoneno telno mobileno mob cell cellular cellphone
@@ -29,32 +29,36 @@ interface Candidate {
   readonly bracket: boolean;
 }
 
+type Said = ReturnType<typeof nearer>;
+
+const fewestDigits = 7;
 const mostDigits = 17;
 
 /** Phone numbers by how they are written, and, where that says little, by the words around them. */
 export function findPhones(reading: Reading, report: Report): void {
   const { runs } = reading;
   for (let run = 0; run < runs.length; ) {
-    const [end, next] = phoneAt(reading, run) ?? [0, run + 2];
-    if (end > 0) report(startOf(reading, run), end);
-    run = next;
+    const found = phoneAt(reading, run);
+    if (found) report(startOf(reading, run), found[0]);
+    run = found ? found[1] : run + 2;
   }
 }
 
 /** The end of the number whose digits start with this run, and the run after it. */
 function phoneAt(reading: Reading, run: number): [number, number] | undefined {
+  if (!reaches(reading, run, fewestDigits, isGap)) return undefined;
   const start = startOf(reading, run);
   const plus = reading.text.slice(start, reading.runs[run]).includes('+');
   if (!startsHere(reading, start, plus)) return undefined;
   const candidates = gather(reading, run, start, plus);
   if (candidates.length === 0) return undefined;
-  const lead = wordsBefore(reading, start);
-  const said = nearer(lead, PHONES, THINGS);
+  let said: Said | undefined;
   for (let index = candidates.length - 1; index >= 0; index--) {
     const candidate = candidates[index];
-    if (!candidate || !endsHere(reading, candidate)) continue;
+    if (!candidate || !couldBe(reading, candidate)) continue;
+    said ??= nearer(wordsBefore(reading, start), PHONES, THINGS);
     const next = run + 2 * candidate.groups.length;
-    const wordly = said === 'neither' && AFTER.last(wordsAfter(reading, candidate.end)) >= 0 ? 'for' : said;
+    const wordly = said === 'neither' && lastOf(AFTER, wordsAfter(reading, candidate.end)) >= 0 ? 'for' : said;
     if (!isPhone(reading, candidate, wordly)) continue;
     const end = extensionEnd(reading.text, candidate.end);
     let after = next;
@@ -105,8 +109,9 @@ function gather({ text, runs }: Reading, first: number, start: number, plus: boo
     let to = runs[run + 1] ?? 0;
     if (digits.length + to - from > mostDigits) break;
     if (run > first) {
-      const gap = text.slice(runs[run - 1] ?? 0, from);
-      if (!isGap(gap)) break;
+      const last = runs[run - 1] ?? 0;
+      if (!isGap(text, last, from)) break;
+      const gap = text.slice(last, from);
       gaps.push(gap);
       if (gap.includes('(') && groups.length === 1) bracket = true;
     }
@@ -120,10 +125,14 @@ function gather({ text, runs }: Reading, first: number, start: number, plus: boo
   return candidates;
 }
 
+/** Space, dash, full stop, slash, brackets. */
+const isMark = (code: number) => (code >= 0x28 && code <= 0x29) || (code >= 0x2d && code <= 0x2f) || code === 0x20;
+
 /** One separator, or a few around a bracket. */
-function isGap(gap: string): boolean {
-  if (gap.length > 4) return false;
-  if (gap.length === 1) return gap === ' ' || gap === '-' || gap === '.' || gap === '/' || gap === ')' || gap === '(';
+function isGap(text: string, from: number, to: number): boolean {
+  if (to - from > 4 || !isMark(text.charCodeAt(from))) return false;
+  if (to - from === 1) return true;
+  const gap = text.slice(from, to);
   return /^(?: ?[-/.] ?| {2}|[ -]?\(|\)[ -]{1,3}|\)\/|\)\.| ?[-.] ?\(|\) ?\()$/.test(gap);
 }
 
@@ -138,10 +147,16 @@ function endsHere({ text }: Reading, { end, groups }: Candidate): boolean {
   return !(mark === '-' && isAlphanumeric(next) && groups.length < 4);
 }
 
-function isPhone(reading: Reading, candidate: Candidate, said: 'for' | 'against' | 'neither'): boolean {
+/** What no word has to be asked for. */
+const couldBe = (reading: Reading, candidate: Candidate) =>
+  candidate.digits.length >= fewestDigits &&
+  !isDate(candidate.digits, candidate.groups, candidate.gaps) &&
+  !isDotted(candidate) &&
+  endsHere(reading, candidate);
+
+function isPhone(reading: Reading, candidate: Candidate, said: Said): boolean {
   const { digits, groups, plus } = candidate;
   const total = digits.length;
-  if (isDate(digits, groups, candidate.gaps) || isDotted(candidate)) return false;
   if (plus) return total >= 7 && total <= 16 && hasCode(digits) && !isPlace(reading, candidate);
   if (said === 'for') return total >= 7 && total <= 15 && !isDecimal(candidate);
   if (digits.startsWith('00') && groups.length > 1 && said === 'neither') {

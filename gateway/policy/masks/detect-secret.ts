@@ -13,7 +13,8 @@ export function findSecrets(reading: Reading, report: Report): void {
   let done = 0;
   for (const start of tokens) {
     if (start < done) continue;
-    const bearer = /^(?:bearer|Bearer|BEARER) +$/.test(text.slice(start, start + 7));
+    const second = text.charCodeAt(start + 1);
+    const bearer = (second === 0x65 || second === 0x45) && /^bearer $/i.test(text.slice(start, start + 7));
     const found = bearer ? bearerAt(text, start + 7) : tokenEnd(text, start);
     if (found < 0) continue;
     report(bearer ? start + 7 : start, found);
@@ -66,15 +67,17 @@ function botToken({ text }: Reading, sign: number): [number, number] | undefined
 }
 
 /** Tokens whose mark is in their middle: Azure's client secrets, HCP Terraform's tokens, Mailchimp's keys. */
+const MARKED: readonly (readonly [string, RegExp, RegExp])[] = [
+  ['Q~', /[\w~.-]{3}\d$/, /^[\w~.-]{31,34}(?![\w~-])/],
+  ['.atlasv1.', /[A-Za-z0-9]{14}$/, /^[\w-]{60,70}/],
+  ['-us', /[0-9a-f]{32}$/, /^\d{1,2}(?!\w)/],
+];
+
 function findMarked(text: string, report: Report): void {
-  for (const [mark, before, after] of [
-    ['Q~', /[\w~.-]{3}\d$/, /^[\w~.-]{31,34}(?![\w~-])/],
-    ['.atlasv1.', /[A-Za-z0-9]{14}$/, /^[\w-]{60,70}/],
-    ['-us', /[0-9a-f]{32}$/, /^\d{1,2}(?!\w)/],
-  ] as const) {
+  for (const [mark, before, after] of MARKED) {
     for (let at = text.indexOf(mark); at >= 0; at = text.indexOf(mark, at + mark.length)) {
       const head = before.exec(text.slice(Math.max(0, at - 33), at));
-      const tail = after.exec(text.slice(at + mark.length, at + mark.length + 72));
+      const tail = head && after.exec(text.slice(at + mark.length, at + mark.length + 72));
       if (!head || !tail) continue;
       const start = at - head[0].length;
       if (!isAlphanumeric(text.charCodeAt(start - 1))) report(start, at + mark.length + tail[0].length);

@@ -2,8 +2,10 @@ import type { Reading } from './reading.ts';
 
 /** Words whose nearness says what a number is. */
 export interface Words {
-  /** Where in a text the last of them ends, or -1. */
-  last(text: string): number;
+  /** In lower case. */
+  has(word: string): boolean;
+  /** Where the last word ends, of those that are found anywhere, or -1; `lower` is in lower case. */
+  lastPart(lower: string): number;
 }
 
 const letter = /\p{L}/u;
@@ -15,46 +17,73 @@ function isWordCode(code: number): boolean {
 
 const isUpper = (code: number) => code >= 0x41 && code <= 0x5a;
 
+function isAscii(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) >= 128) return false;
+  return true;
+}
+
 /**
  * `tel` is the word itself, not the end of `hotel`; `telef*` any word that begins so; of what is written without spaces,
  * `~電話` is found anywhere. `phoneNumber` is two words, and so is `phone_number`.
  */
 export function createWords(list: string): Words {
   const whole = new Set<string>();
-  const starts: string[] = [];
-  const anywhere: string[] = [];
+  const starts = new Map<string, string[]>();
+  const parts: string[] = [];
   for (const word of list.split(/\s+/).filter(Boolean)) {
-    if (word.endsWith('*')) starts.push(word.slice(0, -1));
-    else if (word.startsWith('~')) anywhere.push(word.slice(1).replaceAll('_', ' '));
-    else whole.add(word);
+    if (word.startsWith('~')) parts.push(word.slice(1).replaceAll('_', ' '));
+    else if (word.endsWith('*')) {
+      const head = word.slice(0, headLength);
+      starts.set(head, [...(starts.get(head) ?? []), word.slice(0, -1)]);
+    } else whole.add(word);
   }
-  const known = (word: string) => whole.has(word) || starts.some((start) => word.startsWith(start));
-
+  const ascii = parts.filter(isAscii);
   return {
-    last(text) {
-      const lower = text.toLowerCase();
+    has: (word) =>
+      whole.has(word) || (starts.get(word.slice(0, headLength))?.some((start) => word.startsWith(start)) ?? false),
+    lastPart(lower) {
       let found = -1;
-      for (const word of anywhere) {
-        const at = lower.lastIndexOf(word);
-        if (at >= 0) found = Math.max(found, at + word.length);
-      }
-      let end = text.length;
-      while (end > found) {
-        while (end > 0 && !isWordCode(text.charCodeAt(end - 1))) end--;
-        let start = end;
-        while (start > 0 && isWordCode(text.charCodeAt(start - 1))) {
-          start--;
-          const first = text.charCodeAt(start);
-          if (isUpper(first) && start > 0 && !isUpper(text.charCodeAt(start - 1))) break;
-        }
-        if (start === end || end <= found) break;
-        // The word as written, and, of `SSNumber` and `iPhone`, in lower case all the same.
-        if (known(text.slice(start, end).toLowerCase())) return end;
-        end = start;
+      for (const part of isAscii(lower) ? ascii : parts) {
+        const at = lower.lastIndexOf(part);
+        if (at >= 0) found = Math.max(found, at + part.length);
       }
       return found;
     },
   };
+}
+
+const headLength = 3;
+
+/** The words of a text from its end, in lower case, until one is wanted: where that one ends, or -1. */
+function lastWord(text: string, wanted: (word: string) => boolean): number {
+  let end = text.length;
+  while (end > 0) {
+    while (end > 0 && !isWordCode(text.charCodeAt(end - 1))) end--;
+    let start = end;
+    while (start > 0 && isWordCode(text.charCodeAt(start - 1))) {
+      start--;
+      if (start > 0 && isUpper(text.charCodeAt(start)) && !isUpper(text.charCodeAt(start - 1))) break;
+    }
+    if (start < end && wanted(text.slice(start, end).toLowerCase())) return end;
+    end = start;
+  }
+  return -1;
+}
+
+/** Where the last of the words in a text ends, or -1. */
+export function lastOf(words: Words, text: string): number {
+  return Math.max(lastWord(text, words.has), words.lastPart(text.toLowerCase()));
+}
+
+/** Which of two is nearer to the end of a text: the words that speak for something, or those against it. */
+export function nearer(text: string, words: Words, against: Words): 'for' | 'against' | 'neither' {
+  let verdict: 'for' | 'against' | 'neither' = 'neither';
+  const end = lastWord(text, (word) => {
+    if (words.has(word)) verdict = 'for';
+    else if (against.has(word)) verdict = 'against';
+    return verdict !== 'neither';
+  });
+  return words.lastPart(text.toLowerCase()) > end ? 'for' : verdict;
 }
 
 const reach = 48;
@@ -72,14 +101,6 @@ export function wordsAfter(reading: Reading, at: number, length = 16): string {
   const rest = reading.text.slice(at, at + length);
   const line = rest.search(/[\r\n]/);
   return line < 0 ? rest : rest.slice(0, line);
-}
-
-/** Which of two is nearer to the end of a text: the words that speak for something, or those against it. */
-export function nearer(text: string, words: Words, against: Words): 'for' | 'against' | 'neither' {
-  const one = words.last(text);
-  const other = against.last(text);
-  if (one < 0 && other < 0) return 'neither';
-  return one >= other ? 'for' : 'against';
 }
 
 /** What numbers are that are nobody's: of an order, a parcel, a part, a book, a moment, a place, a sum. */
