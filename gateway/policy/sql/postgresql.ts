@@ -2,8 +2,9 @@
  * PostgreSQL's own parser, compiled to WebAssembly, and a walk over its whole tree: writes hide in CTEs, under EXPLAIN and
  * in functions.
  */
-import { POSTGRESQL_FUNCTIONS, POSTGRESQL_OPERATORS, CALLED_AS_COLUMN } from './postgresql-functions.ts';
-import { commandOf, EXPLAIN_OPTIONS, READING_FIELDS, READING_NODES, SAMPLING } from './postgresql-nodes.ts';
+import { noteCallsByColumn } from './postgresql-columns.ts';
+import { POSTGRESQL_FUNCTIONS, POSTGRESQL_OPERATORS } from './postgresql-functions.ts';
+import { commandOf, EXPLAIN_OPTIONS, READING_FIELDS, READING_NODES, SAMPLING, strings } from './postgresql-nodes.ts';
 import { createFactsDraft, type FactsDraft, unreadable } from './facts.ts';
 import type { SqlReading } from '../statement.ts';
 
@@ -31,7 +32,9 @@ export async function loadPostgresql(): Promise<PostgresqlParser> {
       }
       const draft = createFactsDraft();
       try {
-        for (const { stmt } of (tree as { stmts?: readonly { stmt?: unknown }[] }).stmts ?? []) walk(stmt, NO_CTES, draft);
+        const { stmts = [] } = tree as { stmts?: readonly { stmt?: unknown }[] };
+        for (const { stmt } of stmts) walk(stmt, NO_CTES, draft);
+        noteCallsByColumn(stmts, draft);
       } catch (error) {
         if (error instanceof RangeError) return unreadable('it nests too deep');
         throw error;
@@ -125,8 +128,6 @@ function noteNode(name: string, fields: Fields, draft: FactsDraft): void {
       // `(x).f` calls the function f where x has no such field.
       for (const field of strings(fields.indirection)) noteFunction([field], draft);
       return;
-    case 'ColumnRef':
-      return noteColumn(strings(fields.fields), draft);
     case 'RangeTableSample':
       if (!SAMPLING.has(strings(fields.method).join('.'))) draft.writes('its sampling method is not known');
       return;
@@ -138,15 +139,6 @@ function noteNode(name: string, fields: Fields, draft: FactsDraft): void {
       return noteObjects(fields, draft);
     default:
   }
-}
-
-/** The texts of a list of names; stars and indices are left out. */
-function strings(list: unknown): string[] {
-  if (!Array.isArray(list)) return [];
-  return list.flatMap((one) => {
-    const text = (one as { String?: { sval?: unknown } } | null)?.String;
-    return text === undefined ? [] : [String(text.sval ?? '')];
-  });
 }
 
 function noteTable({ catalogname, schemaname, relname }: Fields, draft: FactsDraft): void {
@@ -173,13 +165,6 @@ const WORDS_AS_OPERATORS: ReadonlySet<string> = new Set([
   'BETWEEN SYMMETRIC',
   'NOT BETWEEN SYMMETRIC',
 ]);
-
-function noteColumn(path: readonly string[], draft: FactsDraft): void {
-  const last = path.at(-1) ?? '';
-  if (path.length < 2 || !CALLED_AS_COLUMN.test(last)) return;
-  draft.called(last);
-  draft.writes('it names a column as one calls a function');
-}
 
 /** DROP and COMMENT name tables as lists of texts. */
 function noteObjects({ removeType, objtype, objects, object }: Fields, draft: FactsDraft): void {
