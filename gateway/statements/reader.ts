@@ -38,7 +38,9 @@ const MAX_CACHED_TEXT = 8 * 1024;
 const CUT_FOR = 60_000;
 
 /** The file beside this one; a bundle has one file, which looks at its role. */
-const ENTRY = import.meta.url.endsWith('/reader.ts') ? new URL('./worker.ts', import.meta.url) : new URL(import.meta.url);
+const ENTRY = import.meta.url.endsWith('/reader.ts')
+  ? new URL('./worker.ts', import.meta.url)
+  : new URL(import.meta.url);
 
 interface Waiting {
   readonly key: string;
@@ -119,7 +121,8 @@ export function createStatementReader(options: StatementReaderOptions = {}): Sta
     const answered = current;
     current = undefined;
     if (answered !== undefined) {
-      if (answered.question.text.length <= MAX_CACHED_TEXT) keepNewest(cache, answered.key, { reading, until }, MAX_CACHED);
+      if (answered.question.text.length <= MAX_CACHED_TEXT)
+        keepNewest(cache, answered.key, { reading, until }, MAX_CACHED);
       asked.delete(answered.key);
       answered.answer(reading);
     }

@@ -1,16 +1,6 @@
 /** What a mask looks for. */
 
-export const BUILT_IN = [
-  'email',
-  'phone',
-  'card',
-  'iban',
-  'ssn',
-  'ip',
-  'secret',
-  'privateKey',
-  'jwt',
-] as const;
+export const BUILT_IN = ['email', 'phone', 'card', 'iban', 'ssn', 'ip', 'secret', 'privateKey', 'jwt'] as const;
 
 export type BuiltIn = (typeof BUILT_IN)[number];
 

@@ -162,9 +162,11 @@ function baseOf(path: string): string {
 }
 
 function checkProgram(name: string): void {
-  if (SHELLS.has(name.replace(/-?[\d.]+$/, ''))) throw new Refused('it runs a shell, which runs what nobody reads here');
+  if (SHELLS.has(name.replace(/-?[\d.]+$/, '')))
+    throw new Refused('it runs a shell, which runs what nobody reads here');
   if (RUNNERS.has(name)) throw new Refused('it runs a program that runs another (env, xargs, sudo and the like)');
-  if (BUILTINS.has(name)) throw new Refused('it uses a builtin that runs text or sets variables (eval, source, export)');
+  if (BUILTINS.has(name))
+    throw new Refused('it uses a builtin that runs text or sets variables (eval, source, export)');
 }
 
 function checkArguments(name: string, args: readonly Word[]): void {

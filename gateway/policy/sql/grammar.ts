@@ -84,7 +84,9 @@ interface Walked {
 }
 
 function readTree(parsed: Parsed, tokens: readonly Token[], terms: Terms): SqlReading {
-  const nodes = (Array.isArray(parsed.ast) ? parsed.ast : [parsed.ast]).filter((node) => node !== null && node !== undefined);
+  const nodes = (Array.isArray(parsed.ast) ? parsed.ast : [parsed.ast]).filter(
+    (node) => node !== null && node !== undefined,
+  );
   const statements = statementsOf(tokens);
   // A grammar that reads fewer statements than there are took one for a comment.
   if (nodes.length !== statements.length) return unreadable('its parser finds another number of statements');
@@ -204,7 +206,10 @@ function isOperator(name: unknown, { operators }: Terms): boolean {
 /** A name is text, or a path of names with a schema. */
 function functionName(name: unknown): string {
   if (typeof name === 'string') return fold(name);
-  const { schema, name: path } = (name ?? {}) as { schema?: { value?: unknown } | null; name?: readonly { value?: unknown }[] };
+  const { schema, name: path } = (name ?? {}) as {
+    schema?: { value?: unknown } | null;
+    name?: readonly { value?: unknown }[];
+  };
   const parts = [...(schema ? [schema] : []), ...(Array.isArray(path) ? path : [])];
   return fold(parts.map(({ value }) => String(value)).join('.'));
 }

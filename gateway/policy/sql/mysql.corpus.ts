@@ -78,7 +78,7 @@ export const HOSTILE: readonly string[] = [
   "select benchmark(1000000, md5('x'))",
   "select load_file('/etc/passwd')",
   "select get_lock('a', 10)",
-  "select release_all_locks()",
+  'select release_all_locks()',
   'select last_insert_id(5)',
   "select master_pos_wait('a', 1)",
   'select my_function(1)',

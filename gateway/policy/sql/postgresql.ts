@@ -2,11 +2,12 @@
  * PostgreSQL's own parser, compiled to WebAssembly, and a walk over its whole tree: writes hide in CTEs, under EXPLAIN and
  * in functions.
  */
+
+import type { SqlReading } from '../statement.ts';
+import { createFactsDraft, type FactsDraft, unreadable } from './facts.ts';
 import { noteCallsByColumn } from './postgresql-columns.ts';
 import { POSTGRESQL_FUNCTIONS, POSTGRESQL_OPERATORS } from './postgresql-functions.ts';
 import { commandOf, EXPLAIN_OPTIONS, READING_FIELDS, READING_NODES, SAMPLING, strings } from './postgresql-nodes.ts';
-import { createFactsDraft, type FactsDraft, unreadable } from './facts.ts';
-import type { SqlReading } from '../statement.ts';
 
 export interface PostgresqlParser {
   read(text: string): SqlReading;
@@ -132,7 +133,8 @@ function noteNode(name: string, fields: Fields, draft: FactsDraft): void {
       if (!SAMPLING.has(strings(fields.method).join('.'))) draft.writes('its sampling method is not known');
       return;
     case 'DefElem':
-      if (!EXPLAIN_OPTIONS.has(String(fields.defname))) draft.writes('EXPLAIN has an option with which it can run the statement');
+      if (!EXPLAIN_OPTIONS.has(String(fields.defname)))
+        draft.writes('EXPLAIN has an option with which it can run the statement');
       return;
     case 'DropStmt':
     case 'CommentStmt':

@@ -75,7 +75,8 @@ function createScanner(text: string, lexicon: Lexicon) {
     if (/^\/\*(?:M?!|\+)/i.test(comment)) {
       throw new Refused('a comment that begins with "/*!", "/*M!" or "/*+" can be part of the statement');
     }
-    if (comment.indexOf('/*', 2) >= 0) throw new Refused('a comment holds "/*", which some servers count and some do not');
+    if (comment.indexOf('/*', 2) >= 0)
+      throw new Refused('a comment holds "/*", which some servers count and some do not');
     checkCharacters(comment, 'a comment');
     at = end;
   }
@@ -94,7 +95,9 @@ function createScanner(text: string, lexicon: Lexicon) {
     for (;;) {
       end = behind(quote, end, `a quote (${quote}) has no end`);
       if (text[end - 2] === '\\' && end - 2 >= start) {
-        throw new Refused('a backslash before a quote ends the text or does not, by a setting of the server; double the quote');
+        throw new Refused(
+          'a backslash before a quote ends the text or does not, by a setting of the server; double the quote',
+        );
       }
       if (text[end] !== quote) break;
       if (!lexicon.doubledQuotes) throw new Refused('quotes follow one another, as in triple-quoted text');
@@ -144,10 +147,14 @@ function createScanner(text: string, lexicon: Lexicon) {
     if (character === '\\') throw new Refused('a backslash stands outside of text');
     if (character === '#' && lexicon.hash === 'nothing') throw new Refused('a "#" begins no comment in this dialect');
     if (character > '\x7f') {
-      throw new Refused('a character beyond ASCII (a space or a letter that looks like another) stands outside of quotes');
+      throw new Refused(
+        'a character beyond ASCII (a space or a letter that looks like another) stands outside of quotes',
+      );
     }
-    if (character < ' ' || character === '\x7f') throw new Refused('a control character or a lone CR stands outside of text');
-    if ('([{'.includes(character) && ++depth > MAX_DEPTH) throw new Refused(`more than ${MAX_DEPTH} parentheses are nested`);
+    if (character < ' ' || character === '\x7f')
+      throw new Refused('a control character or a lone CR stands outside of text');
+    if ('([{'.includes(character) && ++depth > MAX_DEPTH)
+      throw new Refused(`more than ${MAX_DEPTH} parentheses are nested`);
     if (')]}'.includes(character)) depth--;
     // No dialect calls text; a parser that let it pass would name no function.
     if (character === '(' && tokens.at(-1)?.kind === 'text') throw new Refused('a parenthesis follows quoted text');

@@ -83,7 +83,16 @@ const MODIFIERS: ReadonlySet<string> = new Set(
     ' ',
   ),
 );
-const WITH_OBJECT: ReadonlySet<string> = new Set(['create', 'drop', 'alter', 'rename', 'lock', 'unlock', 'load', 'export']);
+const WITH_OBJECT: ReadonlySet<string> = new Set([
+  'create',
+  'drop',
+  'alter',
+  'rename',
+  'lock',
+  'unlock',
+  'load',
+  'export',
+]);
 
 /** `CREATE TABLE` of `create or replace table …`; undefined where the statement begins with WITH or a parenthesis. */
 export function commandIn(statement: readonly Token[]): string | undefined {
