@@ -116,15 +116,20 @@ function walkCtes({ ctes, recursive }: Fields, outer: Ctes, draft: FactsDraft): 
 function noteNode(name: string, fields: Fields, draft: FactsDraft): void {
   switch (name) {
     case 'RangeVar':
-      return noteTable(fields, draft);
+      noteTable(fields, draft);
+      return;
     case 'FuncCall':
-      return noteFunction(strings(fields.funcname), draft);
+      noteFunction(strings(fields.funcname), draft);
+      return;
     case 'A_Expr':
-      return noteOperator(strings(fields.name), draft);
+      noteOperator(strings(fields.name), draft);
+      return;
     case 'SubLink':
-      return noteOperator(strings(fields.operName), draft);
+      noteOperator(strings(fields.operName), draft);
+      return;
     case 'SortBy':
-      return noteOperator(strings(fields.useOp), draft);
+      noteOperator(strings(fields.useOp), draft);
+      return;
     case 'A_Indirection':
       // `(x).f` calls the function f where x has no such field.
       for (const field of strings(fields.indirection)) noteFunction([field], draft);
@@ -138,7 +143,8 @@ function noteNode(name: string, fields: Fields, draft: FactsDraft): void {
       return;
     case 'DropStmt':
     case 'CommentStmt':
-      return noteObjects(fields, draft);
+      noteObjects(fields, draft);
+      return;
     default:
   }
 }
