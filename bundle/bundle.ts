@@ -121,7 +121,9 @@ const wasmInside: Plugin = {
       return replaced(path, '(0, libpg_query_js_1.default)()', givenBytes(wasm));
     });
     // An ES module has no folder of its own by that name.
-    onLoad({ filter: /[/\\]libpg-query[/\\]wasm[/\\]libpg-query\.js$/ }, ({ path }) => replaced(path, '__dirname', '""'));
+    onLoad({ filter: /[/\\]libpg-query[/\\]wasm[/\\]libpg-query\.js$/ }, ({ path }) =>
+      replaced(path, '__dirname', '""'),
+    );
   },
 };
 

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders are the shell's.
 /** Shell statements, written for these tests. */
 
 /** Ordinary ones, and the programs that they run. */

@@ -22,14 +22,18 @@ export interface GrammarParser {
 interface Terms {
   readonly dialect: GrammarDialect;
   readonly functions: ReadonlySet<string>;
+  /** Reserved words that stand before a parenthesis as a function's name does. */
+  readonly operators: ReadonlySet<string>;
   /** The server takes names of tables that differ in case for the same. */
   readonly foldsTables: boolean;
 }
 
+const OPERATORS: ReadonlySet<string> = new Set(['exists', 'not', 'any', 'all', 'some']);
+
 const TERMS: Readonly<Record<GrammarDialect, Terms>> = {
-  mysql: { dialect: 'mysql', functions: MYSQL_FUNCTIONS, foldsTables: false },
-  bigquery: { dialect: 'bigquery', functions: BIGQUERY_FUNCTIONS, foldsTables: false },
-  sqlite: { dialect: 'sqlite', functions: SQLITE_FUNCTIONS, foldsTables: true },
+  mysql: { dialect: 'mysql', functions: MYSQL_FUNCTIONS, operators: OPERATORS, foldsTables: false },
+  bigquery: { dialect: 'bigquery', functions: BIGQUERY_FUNCTIONS, operators: OPERATORS, foldsTables: false },
+  sqlite: { dialect: 'sqlite', functions: SQLITE_FUNCTIONS, operators: new Set(['exists', 'not']), foldsTables: true },
 };
 
 export async function loadGrammar(dialect: GrammarDialect): Promise<GrammarParser> {
@@ -190,13 +194,13 @@ function noteType(node: Node, { draft, terms }: Walked): void {
   if (typeof type !== 'string') return;
   if (!READING_TYPES.has(type.toLowerCase())) draft.writes('it has a part that is not known to only read');
   if (/^(select|insert|update|delete|merge)$/.test(type)) draft.command(type.toUpperCase());
-  if (type === 'function' && !isOperator(node.name)) noteFunction(functionName(node.name), draft, terms);
+  if (type === 'function' && !isOperator(node.name, terms)) noteFunction(functionName(node.name), draft, terms);
   if (type === 'aggr_func' || type === 'window_func') noteFunction(fold(String(node.name)), draft, terms);
 }
 
 /** `EXISTS (…)`, `= ANY (…)` and `NOT (…)` come as functions. A function whose name is quoted so is among the tokens. */
-function isOperator(name: unknown): boolean {
-  return /^(?:exists|any|all|some|not|rollup|cube)$/.test(functionName(name));
+function isOperator(name: unknown, { operators }: Terms): boolean {
+  return operators.has(functionName(name));
 }
 
 /** A name is text, or a path of names with a schema. */
