@@ -54,7 +54,7 @@ test('a template that is not there, and a text in the wrong field, are refused',
   await assert.rejects(client.sanitizeUserPrompt({ name: other, userPromptData: { text: 'x' } }), { code: 404 });
   await assert.rejects(client.sanitizeUserPrompt({ name: NAME }), { code: 400 });
   await assert.rejects(client.sanitizeModelResponse({ name: NAME, modelResponseData: {}, userPrompt: 'x' }), {
-    code: 3,
+    code: 400,
   });
 });
 
