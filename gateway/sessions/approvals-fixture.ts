@@ -107,7 +107,8 @@ export async function namesIn(store: Store, prefix = ''): Promise<string[]> {
 /** The objects of an audit store: kind, actor and details, oldest first. */
 export async function auditIn(store: Store): Promise<Record<string, never>[]> {
   const found: Record<string, never>[] = [];
-  for (const name of await namesIn(store)) found.push(JSON.parse(Buffer.from((await store.get(name)) ?? []).toString()));
+  for (const name of await namesIn(store))
+    found.push(JSON.parse(Buffer.from((await store.get(name)) ?? []).toString()));
   return found;
 }
 

@@ -174,7 +174,8 @@ test('only members of the approvers, who have logged in within five minutes', as
   const { replica, fresh, clock } = world();
   const { approvals } = replica();
   const id = await pendingId(approvals.ask(callOf()));
-  const decide = (by = LEAD, authenticated = fresh()) => approvals.decide(id, { by, authenticated, verdict: 'approve' });
+  const decide = (by = LEAD, authenticated = fresh()) =>
+    approvals.decide(id, { by, authenticated, verdict: 'approve' });
   await isRefused(decide(person('bob', ['lead'])), /none of the groups/);
   await isRefused(decide(person('bob', [])), /none of the groups/);
   for (const authenticated of [fresh() - 300.001, fresh() + 31, Number.NaN, 0, Number.POSITIVE_INFINITY]) {

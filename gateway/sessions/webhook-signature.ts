@@ -24,7 +24,6 @@ function keyOf(secret: string): Buffer {
   const key = secret.startsWith(BASE64_PREFIX)
     ? Buffer.from(secret.slice(BASE64_PREFIX.length), 'base64')
     : Buffer.from(secret);
-  if (key.length < LEAST_SECRET_BYTES)
-    throw new GatewayError('credential_unavailable');
+  if (key.length < LEAST_SECRET_BYTES) throw new GatewayError('credential_unavailable');
   return key;
 }
