@@ -45,6 +45,8 @@ const MOST_LISTED = 200;
 /** Requests that are looked at for a list. */
 const MOST_LOOKED_AT = 2000;
 const MOST_SETTLED = 10_000;
+/** Milliseconds. */
+const LATE = 60_000;
 
 export function createApprovals(deps: ApprovalsDeps): Approvals {
   const { state, audit, now, outbox } = deps;
@@ -107,8 +109,10 @@ export function createApprovals(deps: ApprovalsDeps): Approvals {
   async function announce(facts: Claimed): Promise<ApprovalState> {
     const { id, event, expires } = facts;
     const { params: _, ...call } = facts.call;
+    // Ids of events tell when to look for them: one that comes so late gets another.
+    const told = now() - facts.at < LATE ? event : newId();
     await Promise.all([
-      outbox.put(event, askedName(id), toldOf(facts, 'approval.requested')),
+      outbox.put(told, askedName(id), toldOf(facts, 'approval.requested')),
       waiting.add({ id, owner: ownerOfSession(call.session) }, expires),
     ]);
     // Last: nobody decides what was not announced, and who finds it missing begins again.
