@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Document, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import { canonicalJson } from './canonical-json.ts';
 import { type Config, ConfigError, type ConnectionConfig, parseConfig } from './config.ts';
 import { mapLoginReferences, mapReferences, mapWebhookReferences } from './config-references.ts';
 import { syntaxWords } from './config-syntax.ts';
@@ -141,11 +142,4 @@ function resolvePaths(config: Config, folder: string): Config {
   const policies = config.policies === 'allow-all' ? config.policies : resolve(folder, config.policies);
   const webhooks = mapWebhookReferences(config.webhooks, reference);
   return { ...config, data: resolve(folder, config.data), policies, connections, webhooks, ...login };
-}
-
-function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const members = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1));
-  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(',')}}`;
 }

@@ -86,6 +86,11 @@ const TABLE = {
   frozen: { rpc: -32003, http: 403, words: 'Calls are frozen by an operator.' },
   too_many_exchanges: { rpc: -32004, http: 429, words: 'Too many calls at once. Wait for one to end, then try again.' },
   too_many_sessions: { rpc: -32004, http: 429, words: 'Too many open sessions. Let one end, then try again.' },
+  too_many_waiting: {
+    rpc: -32004,
+    http: 429,
+    words: 'Too many requests wait for a person already. Wait until some are decided, then try again.',
+  },
   state_unavailable: {
     rpc: -32005,
     http: 503,

@@ -52,6 +52,8 @@ export type ApprovalState =
       readonly state: 'approved';
       readonly id: string;
       readonly by: readonly { readonly rule: string; readonly subject: string }[];
+      /** Milliseconds since the epoch: it is void from then on. */
+      readonly until: number;
     }
   | { readonly state: 'denied'; readonly id: string; readonly by: string; readonly reason?: string }
   | { readonly state: 'void'; readonly id: string; readonly why: 'expired' | 'used' | 'unreadable' };
@@ -59,18 +61,25 @@ export type ApprovalState =
 export interface Approvals {
   /**
    * The request for exactly this call, made where there is none that can still be used. Resolves when it is durable. A
-   * retry of the same call finds it, also on another replica and after a restart.
+   * retry of the same call finds it, also on another replica and after a restart. A denial stands until the request would
+   * have expired; then the call may be asked for again. Throws `too_many_waiting`.
    */
   ask(call: BoundCall): Promise<ApprovalState>;
   /** Resolves when it is no longer pending, or with what it is when the signal aborts. */
   settled(id: string, signal: AbortSignal): Promise<ApprovalState>;
-  /** Takes an approved one for one exchange, once among all replicas. */
-  use(id: string, exchange: string): Promise<'ours' | 'used'>;
+  /**
+   * Takes an approved one for one exchange, once among all replicas. `void`: it is not approved, or no longer: denied,
+   * expired or unreadable since it was asked for.
+   */
+  use(id: string, exchange: string): Promise<'ours' | 'used' | 'void'>;
   /** What an approver sees. */
   read(id: string): Promise<ApprovalRequest | undefined>;
-  /** Those that wait, newest first, that this person may decide. */
+  /** Those that wait, newest first, that this person may decide; at most 200. */
   waitingFor(person: Person): Promise<readonly ApprovalRequest[]>;
-  /** Throws SessionsError-like GatewayError `denied` with words where the person may not. */
+  /**
+   * Throws `GatewayError` `denied` with words (`detail`) where the person may not, or it is too late; `not_found`. Who has
+   * approved may still deny, as long as the call was not made.
+   */
   decide(id: string, decision: PersonsDecision): Promise<ApprovalState>;
 }
 

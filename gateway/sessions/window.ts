@@ -38,11 +38,17 @@ export interface Window {
 
 export interface Windows {
   /** Reads the state; called every 2 s like freezes. */
-  poll(): Promise<{ readonly opened: readonly Window[]; readonly ended: readonly Window[] }>;
+  poll(): Promise<{
+    readonly opened: readonly Window[];
+    readonly ended: readonly Window[];
+    /** Why a window that is listed could not be read; absent where all could be. */
+    readonly failure?: unknown;
+  }>;
   known(): boolean;
-  /** The open window of a principal on a connection that ends last. */
+  /** The open window of a principal on a connection that ends last; of break glass without what its review says. */
   openFor(who: { readonly issuer: string; readonly subject: string }, connection: string): Window | undefined;
 
+  /** What follows throws `GatewayError` `denied` with words (`detail`) where the person may not; `not_found`. */
   request(asked: { person: Person; connection: string; reason: string; duration: number }): Promise<AccessRequest>;
   decide(
     id: string,
@@ -59,6 +65,6 @@ export interface Windows {
   review(id: string, by: { person: Person; authenticated: number; words: string }): Promise<void>;
   readRequest(id: string): Promise<AccessRequest | undefined>;
   readWindow(id: string): Promise<Window | undefined>;
-  /** What this person may see: their own, and what they may approve, revoke or review. */
+  /** What this person may see: their own, and what they may approve, revoke or review. The newest 200 of both. */
   list(person: Person): Promise<{ requests: readonly AccessRequest[]; windows: readonly Window[] }>;
 }
