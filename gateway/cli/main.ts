@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.ts';
+import { addApproving } from './commands-approving.ts';
 import { addFreezing, addReading } from './commands-reading.ts';
 import { addRunning } from './commands-running.ts';
 import { CommandError, type Context, createContext } from './context.ts';
@@ -61,6 +62,7 @@ function createProgram(context: Context, finish: Finish): Command {
   addRunning(program, context, finish);
   addReading(program, context, finish);
   addFreezing(program, context, finish);
+  addApproving(program, context, finish);
   pointToHelp(program, 'npx verbatim');
   return program;
 }
