@@ -1,5 +1,6 @@
 /** A file of rules as people write it. Values come out in milliseconds and bytes; globs and names as they are written. */
 import { z } from 'zod';
+import { isRecord } from '../config-shape.ts';
 import { count, duration, oneOf, rule as parsed, section, size, text } from '../config-values.ts';
 import { BUILT_IN, type BuiltIn } from './masks/detector.ts';
 
@@ -22,7 +23,13 @@ const glob = text(
 /** `any` is nobody in particular; a key that is not there is not. */
 const principals = z
   .preprocess(
-    (written) => (written === 'any' ? undefined : (written ?? null)),
+    (written, context) => {
+      if (isRecord(written) && Object.keys(written).length === 0) {
+        const params = { fix: 'Write for example { groups: [analysts] }, or the word any.' };
+        context.addIssue({ code: 'custom', message: 'names nobody', params });
+      }
+      return written === 'any' ? undefined : (written ?? null);
+    },
     section({
       kinds: list(oneOf('human', 'agent')).optional(),
       groups: list(value).optional(),
@@ -31,12 +38,7 @@ const principals = z
       issuers: list(value).optional(),
       clients: list(value).optional(),
       owners: list(value).optional(),
-    })
-      .refine((given) => Object.values(given).some((one) => one !== undefined), {
-        error: 'names nobody',
-        params: { fix: 'Write for example { groups: [analysts] }, or the word any.' },
-      })
-      .optional(),
+    }).optional(),
   )
   .transform((given) => given ?? {});
 
