@@ -37,6 +37,7 @@ import type { FileSystem } from './recording/file-system.ts';
 import { openRecorder, type Recorder } from './recording/recorder.ts';
 import { openSystemStrand } from './recording/system.ts';
 import { repeat } from './repeat.ts';
+import { createScreening } from './screening/screening.ts';
 import { blockedError } from './sessions/block.ts';
 import { createBlocks } from './sessions/blocks.ts';
 import { createCallLimits } from './sessions/call-limits.ts';
@@ -220,6 +221,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   recorder.journal.onCommit((seconds) => metrics?.commit(seconds));
   let stopping = false;
   const statements = createStatementReader();
+  const screening = createScreening({
+    google: config.google,
+    now,
+    failed: (facts) => log.warn({ event: 'screening_failed', ...facts }, 'The screening gave no verdict.'),
+  });
   const runtime: Runtime = {
     inForce: configurations.inForce,
     replica,
@@ -242,7 +248,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     origins: createOrigins(),
     approvals,
     windows,
-    screening: { screen: async () => ({ kind: 'none', why: 'unavailable' }) },
+    screening,
     toolWatch: createToolWatch({ log, system: () => system }),
     approvalHold: options.approvalHold ?? APPROVAL_HOLD_MS,
     maskKey: () => keysFor('masks')[0] ?? disk.keys.witness,
@@ -333,7 +339,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       await recorder.stop();
       metricsServer?.close();
       await configurations.close();
-      await statements.close();
+      await Promise.all([statements.close(), screening.close()]);
       await disk.release();
       const sealed = recorder.journal.oldestUnsealed() === undefined;
       log.info(

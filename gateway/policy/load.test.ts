@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { compilePattern, load } from './fixture.ts';
 import { loadPolicy } from './load.ts';
-import { digestOfTool, type Tool } from './pins.ts';
+import { digestOfTool, type ListedTool } from './pins.ts';
 
 const GOOD = `rules:
   - name: analysts-read-orders
@@ -214,7 +214,7 @@ test('sizes: a file, rules', () => {
   assert.deepEqual(problems(access(rules(0), 'one'), access(rules(600), 'two')), [':0:0 ']);
 });
 
-const TOOL: Tool = {
+const TOOL: ListedTool = {
   name: 'query',
   inputSchema: { type: 'object', properties: { sql: { type: 'string' }, n: { type: 'integer' } } },
 };
