@@ -135,5 +135,3 @@ export function createApprovalObjects({ state, signing }: { state: Store; signin
     create: (name: string, facts: object) => state.create(name, signing.sign(name, facts)),
   };
 }
-
-export type ApprovalObjects = ReturnType<typeof createApprovalObjects>;
