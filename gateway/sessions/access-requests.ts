@@ -188,6 +188,7 @@ function windowOf(asked: AskedAccess, { by, at, window }: DecidedAccess): Stored
     v: 1,
     id: String(window),
     kind: 'justInTime',
+    holder: asked.person.kind,
     issuer,
     subject,
     ...(email === undefined ? {} : { email }),

@@ -64,7 +64,7 @@ export const CHAT: WebhookConfig = {
   events: ['approval.requested', 'approval.decided', 'access.requested', 'breakGlass.opened'],
 };
 
-export const ACCESS = {
+const ACCESS = {
   justInTime: { approvers: ['leads'], longest: 240 * MINUTE },
   breakGlass: { groups: ['oncall'], reviewers: ['security'], longest: 60 * MINUTE },
 };

@@ -290,7 +290,8 @@ test('an answer without end is not read, and one that drips does not hold it up'
     more();
   };
   assert.deepEqual(await post(url, {}, '{}'), { status: 200 });
-  assert.ok(written < 1e8, String(written));
+  // What two sockets hold in between, and no more.
+  assert.ok(written < 16e6, String(written));
   behaviour.answer = (_, response) => void response.writeHead(200).write('x');
   assert.deepEqual(await post(url, {}, '{}'), { status: 200 });
 });
