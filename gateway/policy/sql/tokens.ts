@@ -53,7 +53,7 @@ function isCteHead(tokens: readonly Token[], at: number): boolean {
   return isSign(tokens[close], ')') && isWord(tokens[close + 1], 'as') && isSign(tokens[close + 2], '(');
 }
 
-export function isWord(token: Token | undefined, word: string): boolean {
+function isWord(token: Token | undefined, word: string): boolean {
   return token?.kind === 'word' && fold(token.text) === word;
 }
 
