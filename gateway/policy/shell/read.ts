@@ -20,7 +20,7 @@ import type { ShellReading } from '../statement.ts';
 import { BUILTINS, RUNNERS, SHELLS } from './names.ts';
 
 /** Bytes of UTF-8. */
-export const MAX_SHELL = 64 * 1024;
+const MAX_SHELL = 64 * 1024;
 
 class Refused extends Error {}
 

@@ -97,6 +97,42 @@ const prefix = fc
   )
   .map((pieces) => pieces.join(''));
 
+const joined = (...parts: fc.Arbitrary<string>[]): fc.Arbitrary<string> =>
+  fc.tuple(...parts).map((all) => all.join(''));
+
+/** SELECTs in every place where one may stand. Each `?` becomes a table of its own. */
+const { select } = fc.letrec<{ select: string; source: string; value: string }>((tie) => ({
+  source: fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom('?', '? as x', 's.?', '? x') },
+    joined(fc.constant('('), tie('select'), fc.constantFrom(') y', ') as z')),
+    joined(tie('source'), fc.constantFrom(' join ', ' left join ', ', ', ' cross join '), tie('source')),
+  ),
+  value: fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom('1', 'a', '*', 'count(*)', 'x.a', "'from ?'") },
+    joined(fc.constantFrom('(', 'exists (', '1 in (', 'not exists ('), tie('select'), fc.constant(')')),
+    joined(
+      fc.constantFrom('coalesce(1, ', 'abs(', 'sum(', 'case when 1 = 1 then ('),
+      tie('value'),
+      fc.constantFrom(')', ') end'),
+    ),
+  ),
+  select: joined(
+    fc.oneof(
+      { weight: 4, arbitrary: fc.constant('') },
+      joined(fc.constant('with c as ('), tie('select'), fc.constant(') ')),
+    ),
+    fc.constantFrom('select ', 'select distinct '),
+    tie('value'),
+    fc.constant(' from '),
+    tie('source'),
+    fc.oneof(
+      { weight: 3, arbitrary: fc.constant('') },
+      joined(fc.constantFrom(' where ', ' group by ', ' order by ', ' having '), tie('value')),
+      joined(fc.constantFrom(' union all ', ' union all select a from c, '), tie('select')),
+    ),
+  ),
+}));
+
 for (const [dialect, { GOOD, HOSTILE }] of Object.entries(CORPORA)) {
   const loaded = loadSqlReader(dialect as Dialect);
   const isReadOnly = async (sql: string): Promise<boolean> => {
@@ -129,6 +165,31 @@ for (const [dialect, { GOOD, HOSTILE }] of Object.entries(CORPORA)) {
         }),
         { numRuns: 300 },
       );
+    });
+
+    test('no table is lost, wherever it stands', async () => {
+      const { read } = await loaded;
+      let seen = 0;
+      fc.assert(
+        fc.property(
+          select.filter((sql) => sql.length < 300),
+          (template) => {
+            const named: string[] = [];
+            const sql = template.replace(/'from \?'|\?/g, (place) => {
+              if (place !== '?') return place;
+              named.push(`t${named.length}`);
+              return named.at(-1) ?? '';
+            });
+            const reading = read(sql);
+            if (!reading.ok) return;
+            seen++;
+            const tables = reading.tables.map((table) => table.split('.').at(-1) ?? '');
+            for (const table of named) assert.ok(tables.includes(table), `${table} of ${sql}`);
+          },
+        ),
+        { numRuns: 500 },
+      );
+      assert.ok(seen > 100, `${seen} were read`);
     });
 
     test('upper case changes nothing', async () => {

@@ -9,7 +9,7 @@ import { createFactsDraft, type FactsDraft, unreadable } from './facts.ts';
 import { READING_KEYS, READING_TYPES, STATEMENTS } from './grammar-nodes.ts';
 import { MYSQL_FUNCTIONS } from './mysql-functions.ts';
 import { fold, type Token } from './scan.ts';
-import { SQLITE_FUNCTIONS } from './sqlite-functions.ts';
+import { SQLITE_FILES, SQLITE_FUNCTIONS } from './sqlite-functions.ts';
 import { callsIn, commandIn, statementsOf, writesByWord } from './tokens.ts';
 
 type GrammarDialect = Exclude<Dialect, 'postgresql'>;
@@ -218,5 +218,7 @@ function noteTable(node: Node, ctes: Ctes, { draft, terms }: Walked): void {
   if (typeof node.table !== 'string' || node.type === 'column_ref' || node.type === 'star') return;
   const parts = (node.catalog ? [node.catalog, node.schema, node.table] : [node.db, node.table]).filter(Boolean);
   const name = foldTable(parts.join('.'), terms);
-  if (parts.length > 1 || !ctes.has(name)) draft.table(name);
+  if (parts.length === 1 && ctes.has(name)) return;
+  draft.table(name);
+  if (terms.dialect === 'sqlite' && SQLITE_FILES.has(fold(node.table))) draft.writes('it names a table that is a file');
 }

@@ -18,7 +18,7 @@ const NO_CALLS: ReadonlySet<string> = new Set(
     'intersect when then else case between like rlike regexp glob is distinct with join lateral set into table partition',
     'within filter window return ignore respect array struct recursive materialized inner left right full outer cross',
     'div mod decimal numeric char varchar character binary varbinary nchar float double signed unsigned bignumeric string',
-    'bytes int integer text qualify key index sets pivot unpivot for',
+    'bytes int integer text qualify key index sets interval pivot unpivot for',
   ].flatMap((line) => line.split(' ')),
 );
 
@@ -53,7 +53,7 @@ function isCteHead(tokens: readonly Token[], at: number): boolean {
   return isSign(tokens[close], ')') && isWord(tokens[close + 1], 'as') && isSign(tokens[close + 2], '(');
 }
 
-export function isWord(token: Token | undefined, word: string): boolean {
+function isWord(token: Token | undefined, word: string): boolean {
   return token?.kind === 'word' && fold(token.text) === word;
 }
 
