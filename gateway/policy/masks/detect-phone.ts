@@ -206,9 +206,10 @@ function isCrowded({ text }: Reading, { start, end }: Candidate): boolean {
   return near(start - 1, -1) || near(end, 1);
 }
 
-/** `2026-01-07`, `07.01.2026`, `7/1/2026 10`: the first three groups are a date. */
+/** `20260107`, `2026-01-07`, `07.01.2026`, `7/1/2026 10`: the first three groups are a date. */
 function isDate(digits: string, groups: readonly number[], gaps: readonly string[]): boolean {
   const [one = 0, two = 0, three = 0] = groups;
+  if (one === 8 && /^(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])/.test(digits)) return true;
   if (groups.length < 3 || gaps[0] !== gaps[1] || !/^[-./ ]$/.test(gaps[0] ?? '')) return false;
   const first = one === 4 && two <= 2 && three <= 2;
   if (!first && !(three === 4 && one <= 2 && two <= 2)) return false;

@@ -66,13 +66,23 @@ function lastWord(text: string, wanted: (word: string) => boolean): number {
     let start = end;
     while (start > 0 && isWordCode(text.charCodeAt(start - 1))) {
       start--;
-      if (start > 0 && isUpper(text.charCodeAt(start)) && !isUpper(text.charCodeAt(start - 1))) break;
+      if (
+        start > 0 &&
+        isUpper(text.charCodeAt(start)) &&
+        !isUpper(text.charCodeAt(start - 1)) &&
+        !isProduct(text, start)
+      )
+        break;
     }
     if (start < end && end - start <= longestWord && wanted(text.slice(start, end).toLowerCase())) return end;
     end = start;
   }
   return -1;
 }
+
+/** `iPhone` is one word. */
+const isProduct = (text: string, capital: number) =>
+  text.charCodeAt(capital - 1) === 0x69 && !isWordCode(text.charCodeAt(capital - 2));
 
 /** Where the last of the words in a text ends, or -1. */
 export function lastOf(words: Words, text: string): number {
