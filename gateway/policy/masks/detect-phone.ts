@@ -48,7 +48,7 @@ export function findPhones(reading: Reading, report: Report): void {
 function phoneAt(reading: Reading, run: number): [number, number] | undefined {
   if (!reaches(reading, run, fewestDigits, isGap)) return undefined;
   const start = startOf(reading, run);
-  const plus = reading.text.slice(start, reading.runs[run]).includes('+');
+  const plus = reading.text.charCodeAt(start) === PLUS || reading.text.charCodeAt(start + 1) === PLUS;
   if (!startsHere(reading, start, plus)) return undefined;
   const candidates = gather(reading, run, start, plus);
   if (candidates.length === 0) return undefined;
@@ -71,14 +71,17 @@ function phoneAt(reading: Reading, run: number): [number, number] | undefined {
 /** With the plus and the bracket before the digits. */
 function startOf({ text, runs }: Reading, run: number): number {
   let start = runs[run] ?? 0;
-  if (text[start - 1] === '(') start--;
-  if (text[start - 1] === ' ' && text[start - 2] === '+') start--;
-  if (text[start - 1] === '+') {
+  if (text.charCodeAt(start - 1) === OPEN) start--;
+  if (text.charCodeAt(start - 1) === 0x20 && text.charCodeAt(start - 2) === PLUS) start--;
+  if (text.charCodeAt(start - 1) === PLUS) {
     start--;
-    if (text[start - 1] === '(') start--;
+    if (text.charCodeAt(start - 1) === OPEN) start--;
   }
   return start;
 }
+
+const OPEN = 0x28;
+const PLUS = 0x2b;
 
 function startsHere({ text }: Reading, start: number, plus: boolean): boolean {
   const before = text[start - 1] ?? '';
@@ -157,7 +160,7 @@ const couldBe = (reading: Reading, candidate: Candidate) =>
 function isPhone(reading: Reading, candidate: Candidate, said: Said): boolean {
   const { digits, groups, plus } = candidate;
   const total = digits.length;
-  if (plus) return total >= 7 && total <= 16 && hasCode(digits) && !isPlace(reading, candidate);
+  if (plus) return total >= 7 && total <= 16 && hasCode(digits) && !isPlace(candidate);
   if (said === 'for') return total >= 7 && total <= 15 && !isDecimal(candidate);
   if (digits.startsWith('00') && groups.length > 1 && said === 'neither') {
     return total >= 10 && total <= 17 && hasCode(digits.slice(2)) && digits[2] !== '0';
@@ -203,18 +206,21 @@ function isCrowded({ text }: Reading, { start, end }: Candidate): boolean {
   return near(start - 1, -1) || near(end, 1);
 }
 
-/** `2026-01-07`, `07.01.2026`, `7/1/2026 10`: the first three groups are a date. */
+/** `20260107`, `2026-01-07`, `07.01.2026`, `7/1/2026 10`: the first three groups are a date. */
 function isDate(digits: string, groups: readonly number[], gaps: readonly string[]): boolean {
   const [one = 0, two = 0, three = 0] = groups;
+  if (one === 8 && /^(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])/.test(digits)) return true;
   if (groups.length < 3 || gaps[0] !== gaps[1] || !/^[-./ ]$/.test(gaps[0] ?? '')) return false;
-  const numbers = [digits.slice(0, one), digits.slice(one, one + two), digits.slice(one + two, one + two + three)].map(
-    Number,
-  );
-  const [a = 0, b = 0, c = 0] = numbers;
-  const year = (value: number) => value >= 1900 && value <= 2099;
-  const days = (x: number, y: number) => x >= 1 && y >= 1 && x <= 31 && y <= 31 && (x <= 12 || y <= 12);
-  if (one === 4 && two <= 2 && three <= 2) return year(a) && days(b, c);
-  return three === 4 && one <= 2 && two <= 2 && year(c) && days(a, b);
+  const first = one === 4 && two <= 2 && three <= 2;
+  if (!first && !(three === 4 && one <= 2 && two <= 2)) return false;
+  const [a, b, c] = [
+    Number(digits.slice(0, one)),
+    Number(digits.slice(one, one + two)),
+    Number(digits.slice(one + two, one + two + three)),
+  ];
+  const isYear = (value: number) => value >= 1900 && value <= 2099;
+  const isDay = (x: number, y: number) => x >= 1 && y >= 1 && x <= 31 && y <= 31 && (x <= 12 || y <= 12);
+  return first ? isYear(a) && isDay(b, c) : isYear(c) && isDay(a, b);
 }
 
 /** Four numbers with dots that are an IP address or a version. */
@@ -225,7 +231,7 @@ const isDotted = ({ groups, gaps }: Candidate) =>
 const isDecimal = ({ groups, gaps }: Candidate) => groups.length === 2 && gaps[0] === '.' && (groups[0] ?? 0) !== 3;
 
 /** Coordinates with signs: +52.520008, +40.7128-074.0060 */
-function isPlace(_: Reading, { groups, gaps }: Candidate): boolean {
+function isPlace({ groups, gaps }: Candidate): boolean {
   return gaps[0] === '.' && (groups[0] ?? 0) <= 3 && (groups.length === 2 || (gaps[1] === '-' && gaps[2] === '.'));
 }
 

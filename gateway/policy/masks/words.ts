@@ -1,4 +1,4 @@
-import type { Reading } from './reading.ts';
+import { isDigit, isLetter, type Reading } from './reading.ts';
 
 /** Words whose nearness says what a number is. */
 export interface Words {
@@ -11,7 +11,7 @@ export interface Words {
 const letter = /\p{L}/u;
 
 function isWordCode(code: number): boolean {
-  if (code < 128) return (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a);
+  if (code < 128) return isLetter(code);
   return letter.test(String.fromCharCode(code));
 }
 
@@ -38,12 +38,15 @@ export function createWords(list: string): Words {
     } else whole.add(word);
   }
   const ascii = parts.filter(isAscii);
+  const anyAscii = ascii.length > 0 ? new RegExp(ascii.join('|')) : undefined;
   return {
     has: (word) =>
       whole.has(word) || (starts.get(word.slice(0, headLength))?.some((start) => word.startsWith(start)) ?? false),
     lastPart(lower) {
       let found = -1;
-      for (const part of isAscii(lower) ? ascii : parts) {
+      const plain = isAscii(lower);
+      if (plain && !anyAscii?.test(lower)) return -1;
+      for (const part of plain ? ascii : parts) {
         const at = lower.lastIndexOf(part);
         if (at >= 0) found = Math.max(found, at + part.length);
       }
@@ -53,6 +56,7 @@ export function createWords(list: string): Words {
 }
 
 const headLength = 3;
+const longestWord = 24;
 
 /** The words of a text from its end, in lower case, until one is wanted: where that one ends, or -1. */
 function lastWord(text: string, wanted: (word: string) => boolean): number {
@@ -62,13 +66,23 @@ function lastWord(text: string, wanted: (word: string) => boolean): number {
     let start = end;
     while (start > 0 && isWordCode(text.charCodeAt(start - 1))) {
       start--;
-      if (start > 0 && isUpper(text.charCodeAt(start)) && !isUpper(text.charCodeAt(start - 1))) break;
+      if (
+        start > 0 &&
+        isUpper(text.charCodeAt(start)) &&
+        !isUpper(text.charCodeAt(start - 1)) &&
+        !isProduct(text, start)
+      )
+        break;
     }
-    if (start < end && wanted(text.slice(start, end).toLowerCase())) return end;
+    if (start < end && end - start <= longestWord && wanted(text.slice(start, end).toLowerCase())) return end;
     end = start;
   }
   return -1;
 }
+
+/** `iPhone` is one word. */
+const isProduct = (text: string, capital: number) =>
+  text.charCodeAt(capital - 1) === 0x69 && !isWordCode(text.charCodeAt(capital - 2));
 
 /** Where the last of the words in a text ends, or -1. */
 export function lastOf(words: Words, text: string): number {
@@ -89,11 +103,18 @@ export function nearer(text: string, words: Words, against: Words): 'for' | 'aga
 const reach = 48;
 
 /** The words before a place: on its line, or on the line above where it is the first of its own. */
-export function wordsBefore(reading: Reading, at: number, length = reach): string {
-  let lead = reading.text.slice(Math.max(0, at - length), at);
-  const line = Math.max(lead.lastIndexOf('\n'), lead.lastIndexOf('\r'));
-  if (line >= 0 && /[\p{L}\p{N}]/u.test(lead.slice(line))) lead = lead.slice(line + 1);
-  return at <= length && line < 0 && reading.before !== '' ? `${reading.before}: ${lead}` : lead;
+export function wordsBefore({ text, before }: Reading, at: number, length = reach): string {
+  const floor = Math.max(0, at - length);
+  let start = at;
+  let said = false;
+  while (start > floor) {
+    const code = text.charCodeAt(start - 1);
+    if ((code === 0x0a || code === 0x0d) && said) break;
+    said ||= isDigit(code) || isWordCode(code);
+    start--;
+  }
+  const lead = text.slice(start, at);
+  return start === 0 && before !== '' ? `${before}: ${lead}` : lead;
 }
 
 /** The words after a place, on its line. */
