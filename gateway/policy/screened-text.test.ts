@@ -107,6 +107,8 @@ test('what is too long is known to be so, and nests as deep as it likes', () => 
   assert.equal(textOf({ result }, 'results').length, MOST_SCREENED + 1);
   assert.equal(textOf({ result: { a: 'x'.repeat(MOST_SCREENED * 2) } }, 'results').length, MOST_SCREENED + 1);
   assert.equal(textOf({ result: { content: row } }, 'results').length, 999);
+  const trap = Object.defineProperty({}, 'x', { enumerable: true, get: () => assert.fail('read on') });
+  assert.equal(textOf({ result: ['x'.repeat(MOST_SCREENED + 1), [trap]] }, 'results').length, MOST_SCREENED + 1);
   const deep = JSON.parse(`${'['.repeat(200_000)}"deep"${']'.repeat(200_000)}`);
   assert.equal(textOf({ result: deep }, 'results'), 'deep');
 });

@@ -3,7 +3,7 @@
  * the credential and the time are the gateway's (armor-fetch.ts). Loaded when the first text is screened: it is large.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { v1 } from '@google-cloud/modelarmor';
+import type { ModelArmorClient } from '@google-cloud/modelarmor/build/src/v1/index.js';
 import type { Config } from '../config.ts';
 import { googleAddress } from '../google-api.ts';
 import type { GoogleIdentity } from '../google-identity.ts';
@@ -12,6 +12,8 @@ import { loggableReason } from '../proxy/credential-error.ts';
 import { ArmorFailure, type ArmorFetch } from './armor-fetch.ts';
 
 export interface ModelArmor {
+  /** Loads the library, which takes a few hundred milliseconds once. */
+  load(): Promise<void>;
   /** The `SanitizationResult`, enumerations as names. Throws ArmorFailure. */
   sanitize(asked: { template: Template; part: ScreenedPart; text: string; signal: AbortSignal }): Promise<unknown>;
 }
@@ -29,7 +31,10 @@ export function templateNamed(name: string): Template | undefined {
   return location === undefined ? undefined : { name, location };
 }
 
-/** A text that is on its way: the library passes neither signals nor our errors on. */
+/**
+ * A text that is on its way: the library passes neither signals nor our errors on. Nor does it repeat a request by itself:
+ * it would for ten minutes, but only after errors with codes of gRPC, and ours have none.
+ */
 interface Under {
   readonly signal: AbortSignal;
   failure?: ArmorFailure;
@@ -42,7 +47,7 @@ export function createModelArmor(deps: {
 }): ModelArmor {
   const { google, identity, fetch } = deps;
   const under = new AsyncLocalStorage<Under>();
-  const clients = new Map<string, Promise<v1.ModelArmorClient>>();
+  const clients = new Map<string, Promise<ModelArmorClient>>();
 
   async function post(url: string, body: string, current: Under): Promise<Buffer> {
     const { signal } = current;
@@ -85,7 +90,7 @@ export function createModelArmor(deps: {
     },
   };
 
-  function clientAt(address: string): Promise<v1.ModelArmorClient> {
+  function clientAt(address: string): Promise<ModelArmorClient> {
     const there = clients.get(address);
     if (there !== undefined) return there;
     const made = load().then((Client) => {
@@ -100,6 +105,7 @@ export function createModelArmor(deps: {
   }
 
   return {
+    load: () => load().then(() => {}),
     async sanitize({ template, part, text, signal }) {
       const { name, location } = template;
       const address = addressOf(google.modelArmor ?? `https://modelarmor.${location}.rep.googleapis.com`);
@@ -109,8 +115,8 @@ export function createModelArmor(deps: {
         return await under.run(current, async () => {
           const [answer] =
             part === 'requests'
-              ? await client.sanitizeUserPrompt({ name, userPromptData: { text } }, ONCE)
-              : await client.sanitizeModelResponse({ name, modelResponseData: { text } }, ONCE);
+              ? await client.sanitizeUserPrompt({ name, userPromptData: { text } })
+              : await client.sanitizeModelResponse({ name, modelResponseData: { text } });
           return answer.sanitizationResult;
         });
       } catch {
@@ -130,12 +136,10 @@ function addressOf(configured: string): string {
   }
 }
 
-/** Its own retries would go on for ten minutes, and its own time limit aborts nothing. */
-const ONCE = { retry: null as never, timeout: 600_000 };
-
-async function load(): Promise<typeof v1.ModelArmorClient> {
+async function load(): Promise<typeof ModelArmorClient> {
   // With this variable set, Google's libraries print requests and answers to stderr. They read it when they are loaded.
   delete process.env.GOOGLE_SDK_NODE_LOGGING;
-  const { default: modelArmor } = await import('@google-cloud/modelarmor');
-  return modelArmor.v1.ModelArmorClient;
+  // The package's front door also loads 3 MB of static code for gRPC, and a beta.
+  const { default: v1 } = await import('@google-cloud/modelarmor/build/src/v1/index.js');
+  return v1.ModelArmorClient;
 }

@@ -107,16 +107,20 @@ test('an answer that is too large is none', async () => {
   assert.match(failures.join(), /sent more than 524288 bytes$/);
 });
 
-test('a silent service: no verdict when the time is over, or when nobody waits any more', async () => {
+test('a silent service: no verdict when the time is over, or when nobody waits any more', {
+  timeout: 20_000,
+}, async () => {
   google.trouble('modelArmor', 'stall');
   assert.deepEqual(await screen('x', { timeout: 50 }), { kind: 'none', why: 'timeout' });
   const gone = new AbortController();
-  const waiting = screen('y', { signal: gone.signal });
+  const waiting = screen('y', { signal: gone.signal, timeout: 600_000 });
   gone.abort();
   assert.deepEqual(await waiting, { kind: 'none', why: 'timeout' });
-  assert.deepEqual(await screen('z', { signal: gone.signal }), { kind: 'none', why: 'timeout' });
+  assert.deepEqual(await screen('z', { signal: gone.signal, timeout: 600_000 }), { kind: 'none', why: 'timeout' });
   google.trouble('modelArmor', undefined);
   assert.deepEqual(await screen('x'), { kind: 'clean' });
+  // It was our time that was over, not their failure; nothing was asked again, nor for who had left.
+  assert.deepEqual([failures, google.calls.modelArmor], [[], 2]);
 });
 
 test('a token that was revoked is replaced', async () => {

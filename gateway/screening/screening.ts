@@ -27,6 +27,8 @@ export interface ScreenRequest {
 export interface Screening {
   /** Never rejects: where there is no verdict, that is the answer. */
   screen(request: ScreenRequest): Promise<Verdict>;
+  /** Loads what the first text would wait for: for when policy that screens takes force. Throws nothing. */
+  prepare(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -100,6 +102,7 @@ export function createScreening(deps: ScreeningDeps): Screening {
         keepNewest(remembered, key, { verdict, until: now() + REMEMBERED_MS }, MOST_REMEMBERED);
       return verdict;
     },
+    prepare: () => armor.load().catch(() => {}),
     close: () => fetch.close(),
   };
 }
