@@ -295,3 +295,27 @@ test('google-auth-library, loaded at its first use, works inside a bundle', asyn
   assert.deepEqual(ran, { code: 0, out: 'from-the-metadata-server', err: '' });
   assert.ok(asked.some((path) => path?.startsWith('/computeMetadata/v1/instance/service-accounts/default/token')));
 });
+
+test('the statement reader, its thread and its parsers work inside a bundle', async () => {
+  const copy = await checkout('statements');
+  // In the place of the demo's command, as above: nothing else of the program asks it yet.
+  await writeFile(
+    join(copy, 'bundle/no-demo.ts'),
+    `import { createStatementReader } from '../gateway/statements/reader.ts';
+    export async function runDemo() {
+      const reader = createStatementReader({ timeout: 10_000 });
+      const sql = (dialect: 'postgresql' | 'mysql' | 'bigquery' | 'sqlite') => ({ kind: 'sql' as const, dialect, text: 'select lower(a) from t' });
+      const readings = await reader.read([
+        ...(['postgresql', 'mysql', 'bigquery', 'sqlite'] as const).map(sql),
+        { kind: 'shell', text: 'ls | wc' },
+      ]);
+      process.stdout.write(JSON.stringify([...readings.values()]));
+      await reader.close();
+    }\n`,
+  );
+  const probe = await bundleProgram('verbatim', { root: copy, out: join(folder, 'statements') });
+  const ran = await run(probe.file, ['demo']);
+  const select = { ok: true, commands: ['SELECT'], tables: ['t'], functions: ['lower'], readOnly: true };
+  assert.deepEqual([ran.code, ran.err], [0, '']);
+  assert.deepEqual(JSON.parse(ran.out), [select, select, select, select, { ok: true, programs: ['ls', 'wc'] }]);
+});

@@ -10,9 +10,9 @@
 import { hash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type OnLoadResult, type Plugin } from 'esbuild';
 import { licensesOf } from './licenses.ts';
 
 export interface Bundle {
@@ -75,7 +75,7 @@ function options(root: string, program: Program) {
     banner: {
       js: "import { createRequire as createBundleRequire } from 'node:module';\nconst require = createBundleRequire(import.meta.url);",
     },
-    plugins: [versionAlone(root), builtinsLate, ...(program === 'verbatim' ? [withoutDemo(root)] : [])],
+    plugins: [versionAlone(root), builtinsLate, wasmInside, ...(program === 'verbatim' ? [withoutDemo(root)] : [])],
   } satisfies BuildOptions;
 }
 
@@ -107,6 +107,36 @@ function versionAlone(root: string): Plugin {
       });
     },
   };
+}
+
+/**
+ * libpg-query looks for its WebAssembly beside its file, and there is nothing beside a bundle: it is given the bytes. (As
+ * base64: esbuild's own way to write bytes asks for a method that its target does not have.)
+ */
+const wasmInside: Plugin = {
+  name: 'wasm-inside',
+  setup({ onLoad }) {
+    onLoad({ filter: /[/\\]libpg-query[/\\]wasm[/\\]index\.cjs$/ }, async ({ path }) => {
+      const wasm = await readFile(join(dirname(path), 'libpg-query.wasm'), 'base64');
+      return replaced(path, '(0, libpg_query_js_1.default)()', givenBytes(wasm));
+    });
+    // An ES module has no folder of its own by that name.
+    onLoad({ filter: /[/\\]libpg-query[/\\]wasm[/\\]libpg-query\.js$/ }, ({ path }) => replaced(path, '__dirname', '""'));
+  },
+};
+
+const givenBytes = (base64: string): string => `(0, libpg_query_js_1.default)({
+  instantiateWasm(imports, done) {
+    WebAssembly.instantiate(Buffer.from('${base64}', 'base64'), imports).then(({ instance }) => done(instance));
+    return {};
+  },
+})`;
+
+/** @throws Error where a new version of a package has no such part, or several. */
+async function replaced(path: string, part: string, by: string): Promise<OnLoadResult> {
+  const pieces = (await readFile(path, 'utf8')).split(part);
+  if (pieces.length !== 2) throw new Error(`${path} holds ${part} ${pieces.length - 1} times, once was expected.`);
+  return { contents: pieces.join(by), loader: 'js' };
 }
 
 function withoutDemo(root: string): Plugin {

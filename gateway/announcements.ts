@@ -8,11 +8,14 @@ import { readIfThere, writeDurably } from './durable-file.ts';
 import { GatewayError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import { ALLOW_ALL } from './policy/allow-all.ts';
+import type { Policy } from './policy/decide.ts';
 import type { Runtime } from './proxy/runtime.ts';
 import type { SealerEvents } from './recording/sealer.ts';
 import type { SystemStrand } from './recording/system.ts';
 import type { Block } from './sessions/block.ts';
 import { frozenError } from './sessions/freeze.ts';
+import type { Window } from './sessions/window.ts';
 import type { Store } from './store/store.ts';
 
 /** The audit object comes before the ledger's first entry; the note on disk keeps it from being made twice. */
@@ -45,16 +48,21 @@ export async function announceStart(runtime: Runtime, config: Config): Promise<v
   await system.event('started', {
     version: runtime.version,
     configuration: inForce().digest,
-    policy: inForce().policyDigest,
+    policy: inForce().policy.set.digest,
   });
-  log.warn(
-    { event: 'no_policy' },
-    'No policy is in force (policies: allow-all): every well-formed message is allowed by the rule no-policy.',
-  );
+  announcePolicy(log, inForce().policy);
   for (const gap of recorder.gaps) {
     log.warn({ event: 'gap', ...gap }, 'The last stop was not orderly: this recording has a gap frame.');
   }
   await announceRecording(log, system, config, undefined);
+}
+
+export function announcePolicy(log: Log, policy: Policy): void {
+  if (policy.set !== ALLOW_ALL) return;
+  log.warn(
+    { event: 'no_policy' },
+    'No policy is in force (policies: allow-all): every well-formed message is allowed by the rule no-policy.',
+  );
 }
 
 /**
@@ -111,6 +119,29 @@ export async function pollBlocks({ authorization, blocks, system, sessions, log 
   const failed = recorded.find((one) => one.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
   if (failure !== undefined) throw failure;
+}
+
+/** Access windows that opened or ended since the last look: recorded; the calls of one that ended are ended too. */
+export async function pollWindows({ windows, sessions, system, log }: Runtime): Promise<void> {
+  const { opened, ended } = await windows.poll();
+  for (const { connection, issuer, subject } of ended) {
+    if (windows.openFor({ issuer, subject }, connection) !== undefined) continue;
+    sessions.abort(new GatewayError('access_needed'), ({ connection: name, principal }) => {
+      return name === connection && principal.issuer === issuer && principal.subject === subject;
+    });
+  }
+  for (const { id, kind, connection } of opened)
+    log.info({ event: 'window_opened', id, kind, connection }, 'Access for a time.');
+  const recorded = await Promise.allSettled([
+    ...opened.map((window) => system.event('window.opened', factsOf(window))),
+    ...ended.map((window) => system.event('window.ended', factsOf(window))),
+  ]);
+  const failed = recorded.find((one) => one.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
+function factsOf({ id, kind, connection, issuer, subject, expires, state }: Window): Record<string, unknown> {
+  return { id, kind, connection, issuer, subject, expires: isoMicros(expires * 1000), state };
 }
 
 /** Switching a recording off (or on again) is an event. */

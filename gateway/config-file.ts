@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { canonicalJson } from './canonical-json.ts';
 import { type Config, ConfigError, type ConnectionConfig, parseConfig } from './config.ts';
-import { mapLoginReferences, mapReferences } from './config-references.ts';
+import { mapLoginReferences, mapReferences, mapWebhookReferences } from './config-references.ts';
 import { type FileProblem, MAX_FILE, readYaml } from './yaml-file.ts';
 
 export type LoadedConfig =
@@ -61,5 +61,7 @@ function resolvePaths(config: Config, folder: string): Config {
     connections[name] = mapReferences(connection, reference);
   }
   const login = config.login === undefined ? {} : { login: mapLoginReferences(config.login, reference) };
-  return { ...config, data: resolve(folder, config.data), connections, ...login };
+  const policies = config.policies === 'allow-all' ? config.policies : resolve(folder, config.policies);
+  const webhooks = mapWebhookReferences(config.webhooks, reference);
+  return { ...config, data: resolve(folder, config.data), policies, connections, webhooks, ...login };
 }

@@ -18,6 +18,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   groups: 'groups: [analysts, engineers]',
   credential: 'credential: { bearer: "env:ORDERS_TOKEN" }',
   paths: 'paths: [/mcp]',
+  policies: 'policies: ./policies` or, with no policy at all, `policies: allow-all',
   sessions: 'sessions: { idle: 8h, longest: 12h }',
 };
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { ConnectionConfig } from './config.ts';
+import type { Config, ConnectionConfig } from './config.ts';
 import type { LoginConfig } from './config-login.ts';
-import { mapLoginReferences, mapReferences } from './config-references.ts';
+import { mapLoginReferences, mapReferences, mapWebhookReferences } from './config-references.ts';
 import { configSchema } from './config-schema.ts';
 import { reference } from './config-values.ts';
 
@@ -36,9 +36,18 @@ function keysOf(section: string): Set<string> {
 }
 
 describe('every reference that the schema knows is mapped, and nothing else', () => {
-  test('they stand in connections and in login alone', () => {
+  test('they stand in connections, in login and in webhooks alone', () => {
     const found = Object.entries(shape).filter(([, schema]) => referenceKeys(schema).length > 0);
-    assert.deepEqual(found.map(([section]) => section).sort(), ['connections', 'login']);
+    assert.deepEqual(found.map(([section]) => section).sort(), ['connections', 'login', 'webhooks']);
+  });
+
+  test('of webhooks', () => {
+    const { webhooks } = shape;
+    assert.ok(webhooks !== undefined);
+    assert.deepEqual(referenceKeys(webhooks).sort(), ['secret', 'urlFrom']);
+    const one = { url: 'file:x', urlFrom: 'file:x', secret: 'file:x', format: 'json', events: [] };
+    const mapped = mapWebhookReferences({ chat: one } as unknown as Config['webhooks'], () => 'y');
+    assert.deepEqual(mapped, { chat: { ...one, urlFrom: 'y', secret: 'y' } });
   });
 
   test('of a connection', () => {

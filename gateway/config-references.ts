@@ -1,10 +1,12 @@
-import type { ConnectionConfig } from './config.ts';
+import type { Config, ConnectionConfig } from './config.ts';
 import type { LoginConfig } from './config-login.ts';
 
 /** Where a connection's references to secrets stand, in `upstream` and in each form of a credential. */
 const OF_CONNECTION = new Set(['ca', 'bearer', 'value', 'key', 'clientSecret', 'secret']);
 /** And those of the section `login`; some are lists. */
 const OF_LOGIN = new Set(['secrets', 'clientSecret', 'certificates', 'secret', 'jwks']);
+
+const OF_WEBHOOKS = new Set(['urlFrom', 'secret']);
 
 type MapOne = (ref: string, key: string) => string;
 
@@ -19,6 +21,11 @@ export function mapReferences(connection: ConnectionConfig, map: MapOne): Connec
 export function mapLoginReferences(login: LoginConfig, map: MapOne): LoginConfig {
   const { secrets, providers, clients } = login;
   return { ...login, ...mapped({ secrets, providers, clients }, OF_LOGIN, map) };
+}
+
+/** The section `webhooks` likewise. */
+export function mapWebhookReferences(webhooks: Config['webhooks'], map: MapOne): Config['webhooks'] {
+  return mapped(webhooks, OF_WEBHOOKS, map);
 }
 
 function mapped<T>(value: T, keys: ReadonlySet<string>, map: MapOne): T {

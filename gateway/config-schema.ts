@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { access, changedTools, dataClass, dialect, elicitationHost, webhook } from './config-access.ts';
 import {
   type CredentialConfig,
   credential,
@@ -177,6 +178,11 @@ const connection = section({
     'Write on or off.',
   ).default('on'),
   durability: oneOf('disk', 'bucket', 'memory').default('disk'),
+  access,
+  dialect: dialect.optional(),
+  data: dataClass.default('ordinary'),
+  changedTools: changedTools.default('flag'),
+  elicitationHosts: z.array(elicitationHost).superRefine(distinct).default([]),
   limits: limits.prefault({}),
 }).superRefine(checkUpstreamHeaders);
 
@@ -214,10 +220,10 @@ export const configSchema = section({
   maxUnsealedAge: duration().default(600_000),
   heartbeatEvery: duration().default(600_000),
   drain: duration(0).default(30_000),
-  policies: rule(
-    (value) => (value === 'allow-all' ? value : undefined),
-    'is not allow-all, the only value in this version',
-    'Write policies: allow-all, which says that no policy is in force.',
+  policies: text(
+    /^(allow-all|\.{0,2}\/[^\0]*)$/,
+    'is neither a folder nor allow-all',
+    'Write the folder with access/ and tools/, for example ./policies; or allow-all, which says that no policy is in force.',
   ),
   sessions: section({ idle: duration().default(8 * HOUR), longest: duration().default(12 * HOUR) }).prefault({}),
   limits: limits.prefault({}),
@@ -229,6 +235,7 @@ export const configSchema = section({
     token: safeUrl.optional(),
   }).prefault({}),
   login: login.optional(),
+  webhooks: z.record(z.string(), webhook).default({}),
   issuers: z.record(z.string(), issuer).default({}),
   connections: z.record(z.string(), connection),
 });

@@ -3,6 +3,7 @@
  * config-file.ts, reading what a reference names is secret-ref.ts.
  */
 import type { z } from 'zod';
+import type { AccessConfig, WebhookConfig } from './config-access.ts';
 import type { CredentialConfig } from './config-credential.ts';
 import { issuerProblems } from './config-issuer.ts';
 import type { LoginConfig } from './config-login.ts';
@@ -12,6 +13,7 @@ import { configSchema } from './config-schema.ts';
 import { asArray, asRecord, isRecord } from './config-shape.ts';
 import { parseDuration } from './config-units.ts';
 import type { MappingConfig } from './identity/claims-mapping.ts';
+import type { Dialect } from './policy/statement.ts';
 import type { AllowableAddress } from './proxy/address.ts';
 
 /** Sizes in bytes, times in milliseconds. */
@@ -78,6 +80,15 @@ export interface ConnectionConfig {
   readonly identityHeader?: string;
   readonly recording: 'on' | 'off';
   readonly durability: Durability;
+  readonly access: AccessConfig;
+  /** Of the SQL that its tools take. */
+  readonly dialect?: Dialect;
+  /** What its data is: `personal` and `pci` demand masks both ways; with `pci` authentication data is refused. */
+  readonly data: 'ordinary' | 'personal' | 'pci';
+  /** What becomes of a tool whose description or schema is not as pinned. */
+  readonly changedTools: 'flag' | 'refuse';
+  /** Hosts to which its URL elicitations may send a person. */
+  readonly elicitationHosts: readonly string[];
   /** Whole: its own over the configuration's over the defaults. */
   readonly limits: Limits;
 }
@@ -104,13 +115,16 @@ export interface Config {
   readonly maxUnsealedAge: number;
   readonly heartbeatEvery: number;
   readonly drain: number;
-  readonly policies: 'allow-all';
+  /** A folder with `access/` and `tools/`, or `allow-all`: no policy. */
+  readonly policies: string;
   readonly sessions: { readonly idle: number; readonly longest: number };
   readonly limits: Limits;
   /** Addresses of Google's APIs, where they are not the public ones (Private Service Connect). */
   readonly google: GoogleAddresses;
   /** The gateway's own authorization server: where people log in. */
   readonly login?: LoginConfig;
+  /** Who is told of approvals and access windows. Without prototype, like `issuers`. */
+  readonly webhooks: Readonly<Record<string, WebhookConfig>>;
   /** Who signs tokens that are presented directly. Without prototype, so that no name from a URL finds what was not configured. */
   readonly issuers: Readonly<Record<string, IssuerConfig>>;
   /** Without prototype, like `issuers`. */
@@ -150,7 +164,7 @@ const DEFAULT_LIMITS: Limits = {
 
 /** First path segments that are the gateway's own, now or in a later part. */
 const RESERVED = new Set(
-  'healthz readyz connect oauth authorize token register console metrics .well-known'.split(' '),
+  'healthz readyz connect approvals access oauth authorize token register console metrics .well-known'.split(' '),
 );
 
 /** Parses a configuration (JSON values, as YAML or JSON gave them). Throws `ConfigError` with every mistake. */
@@ -204,6 +218,7 @@ function build(parsed: z.output<typeof configSchema>): Config {
             clients: named(parsed.login.clients, (client) => client),
           },
         }),
+    webhooks: named(parsed.webhooks, (webhook) => webhook),
     issuers: named(parsed.issuers, (issuer, name) => ({ name, ...issuer })),
     connections: named(parsed.connections, ({ issuer, issuers, ...connection }, name) => ({
       name,

@@ -7,6 +7,8 @@ import { stringify } from 'yaml';
 import { loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
 import { createLog } from './log.ts';
+import { ALLOW_ALL } from './policy/allow-all.ts';
+import { createPolicy } from './policy/decide.ts';
 import { createMemoryStore } from './store/memory.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'verbatim-configurations-'));
@@ -62,6 +64,7 @@ test('credentials of this machine that can not be read: a warning a connection, 
   const configurations = await openConfigurations({
     file,
     first,
+    policy: createPolicy(ALLOW_ALL),
     store: createMemoryStore(),
     log: createLog({ write: (line) => void lines.push(line) }),
     now: Date.now,

@@ -3,11 +3,13 @@
  * stored by its digest before its first use.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { announcePolicy } from './announcements.ts';
 import type { Config, ConnectionConfig } from './config.ts';
 import { type LoadedConfig, loadConfigFile } from './config-file.ts';
 import type { Login } from './identity/server/login.ts';
 import type { Log } from './log.ts';
-import { ALLOW_ALL } from './policy/allow-all.ts';
+import { loadPolicies } from './policies.ts';
+import type { Policy } from './policy/decide.ts';
 import { loggableReason } from './proxy/credential-error.ts';
 import { unreadableCredentials } from './proxy/credential-readable.ts';
 import type { UserCredentials } from './proxy/credential-user.ts';
@@ -39,6 +41,7 @@ const FIXED: Record<string, (config: Config) => unknown> = {
 export async function openConfigurations(deps: {
   file: string;
   first: LoadedConfig & { ok: true };
+  policy: Policy;
   store: Store;
   log: Log;
   now: () => number;
@@ -51,12 +54,15 @@ export async function openConfigurations(deps: {
   announceRecording(next: Config, before: Config): Promise<void>;
 }): Promise<Configurations> {
   const { store, log } = deps;
-  await store.create(policyName(ALLOW_ALL.digest), ALLOW_ALL.canonical);
-  let current = await prepare(deps.first, undefined);
+  let current = await prepare(deps.first, deps.policy, undefined);
   let refusedDigest: string | undefined;
   await warnOfUnreadable(current.config);
 
-  async function prepare(loaded: LoadedConfig & { ok: true }, before: InForce | undefined): Promise<InForce> {
+  async function prepare(
+    loaded: LoadedConfig & { ok: true },
+    policy: Policy,
+    before: InForce | undefined,
+  ): Promise<InForce> {
     const upstreams = new Map<string, Upstream>();
     for (const connection of Object.values(loaded.config.connections)) {
       const there = before?.upstreams.get(connection.name);
@@ -68,11 +74,13 @@ export async function openConfigurations(deps: {
     }
     const login = await deps.openLogin(loaded.config);
     await store.create(configurationName(loaded.digest), loaded.canonical);
+    await store.create(policyName(policy.set.digest), policy.set.canonical);
     const { config, digest } = loaded;
     return hold({
       config,
       digest,
-      policyDigest: ALLOW_ALL.digest,
+      policy,
+      urls: urlsOf(config),
       upstreams,
       ...(login === undefined ? {} : { login }),
     });
@@ -149,7 +157,14 @@ export async function openConfigurations(deps: {
         await refuse(JSON.stringify(problems), problems);
         return;
       }
-      if (loaded.digest === current.digest) {
+      const policies = loadPolicies(loaded.config);
+      if (!policies.ok) {
+        const problems = policies.problems.map((one) => problemWords(deps.file, one));
+        await refuse(JSON.stringify(problems), problems);
+        return;
+      }
+      const { policy } = policies;
+      if (loaded.digest === current.digest && policy.set.digest === current.policy.set.digest) {
         refusedDigest = undefined;
         return;
       }
@@ -164,24 +179,35 @@ export async function openConfigurations(deps: {
       }
       let next: InForce;
       try {
-        next = await prepare(loaded, current);
+        next = await prepare(loaded, policy, current);
         // Before it takes force: no call may go unrecorded before the recording says so.
         await deps.announceRecording(next.config, before);
       } catch (error) {
         await refuse(loaded.digest, [error instanceof Error ? error.message : String(error)]);
         return;
       }
-      await deps.announce('configuration.loaded', { configuration: loaded.digest, policy: next.policyDigest });
+      await deps.announce('configuration.loaded', { configuration: loaded.digest, policy: next.policy.set.digest });
       const old = current;
       current = next;
       refusedDigest = undefined;
-      log.info({ event: 'configuration_loaded', digest: loaded.digest }, 'A changed configuration is in force.');
+      const facts = { event: 'configuration_loaded', digest: loaded.digest, policy: policy.set.digest };
+      log.info(facts, 'A changed configuration is in force.');
+      announcePolicy(log, policy);
       closeUnused(old);
       await warnOfUnreadable(next.config);
     },
     async close() {
       await Promise.all([...upstreamsInUse()].map((upstream) => upstream.close()));
     },
+  };
+}
+
+function urlsOf({ publicUrl }: Config): InForce['urls'] {
+  return {
+    approval: (id) => `${publicUrl}/approvals/${id}`,
+    accessRequest: (id) => `${publicUrl}/access/requests/${id}`,
+    accessWindow: (id) => `${publicUrl}/access/windows/${id}`,
+    access: (connection) => `${publicUrl}/access/${connection}`,
   };
 }
 

@@ -83,9 +83,48 @@ const TABLE = {
 
   // What the gateway may carry.
   denied: { rpc: -32003, http: 200, words: 'Denied by policy.' },
+  tool_changed: {
+    rpc: -32003,
+    http: 200,
+    words: 'This tool is not as it was approved: its description or schema has changed, or nobody has pinned it.',
+  },
+  authentication_data: {
+    rpc: -32003,
+    http: 200,
+    words: 'Payment authentication data (track data, verification codes, PINs) may not pass on this connection.',
+  },
+  mask_failed: {
+    rpc: -32017,
+    http: 502,
+    words: 'What has to be masked here could not be found for certain, so nothing of it may pass.',
+  },
+  screened: { rpc: -32003, http: 200, words: 'The screening of its content refused it.' },
+  screening_unavailable: {
+    rpc: -32005,
+    http: 503,
+    words: 'Its content has to be screened, and the screening gave no verdict. Try again.',
+  },
+  result_too_large: { rpc: -32015, http: 502, words: 'The answer is larger than the policy lets pass.' },
+  too_many_calls: { rpc: -32004, http: 429, words: 'The policy allows no more such calls now.' },
+  access_needed: {
+    rpc: -32002,
+    http: 403,
+    words: 'This connection has no standing access. Ask for access first.',
+  },
+  approval_pending: {
+    rpc: -32018,
+    http: 200,
+    words: 'This call waits for approval. Once it is approved, make exactly the same call again.',
+  },
+  approval_denied: { rpc: -32003, http: 200, words: 'An approver has denied this call.' },
   frozen: { rpc: -32003, http: 403, words: 'Calls are frozen by an operator.' },
   too_many_exchanges: { rpc: -32004, http: 429, words: 'Too many calls at once. Wait for one to end, then try again.' },
   too_many_sessions: { rpc: -32004, http: 429, words: 'Too many open sessions. Let one end, then try again.' },
+  too_many_waiting: {
+    rpc: -32004,
+    http: 429,
+    words: 'Too many requests wait for a person already. Wait until some are decided, then try again.',
+  },
   state_unavailable: {
     rpc: -32005,
     http: 503,
@@ -159,18 +198,21 @@ export class GatewayError extends Error {
   readonly detail: string | undefined;
   /** Where a person's browser has to go. */
   readonly url: string | undefined;
+  /** What a client is given in the place of an error, where it can act on it: a question of the gateway's own. */
+  readonly result: unknown;
 
   constructor(
     code: ErrorCode,
     fate: Fate = 'not_forwarded',
     detail?: string,
-    options?: ErrorOptions & { readonly url?: string | undefined },
+    options?: ErrorOptions & { readonly url?: string | undefined; readonly result?: unknown },
   ) {
     super(detail === undefined ? TABLE[code].words : `${TABLE[code].words} ${detail}`, options);
     this.code = code;
     this.fate = fate;
     this.detail = detail;
     this.url = options?.url;
+    this.result = options?.result;
   }
 
   get entry(): Entry {

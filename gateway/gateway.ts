@@ -7,14 +7,17 @@ import {
   noteLedgerOpened,
   pollBlocks,
   pollFreezes,
+  pollWindows,
   sealerEvents,
 } from './announcements.ts';
+import { openApproving } from './approving.ts';
 import { type Clock, createClock } from './clock.ts';
 import { loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
 import { openDisk } from './disk.ts';
 import { createGoogleApi } from './google-api.ts';
 import { createGoogleSecrets } from './google-secret.ts';
+import { createKeyring } from './identity/keyring.ts';
 import { createAuthorizationServer } from './identity/server/authorization-server.ts';
 import { createTokenCheck } from './identity/token.ts';
 import { openUpstreamIdentity } from './identity/upstream-identity.ts';
@@ -22,22 +25,27 @@ import { createLocalSigner } from './ledger/signer.ts';
 import { drain, listen, listenForMetrics, mayListen, urlOf } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { loadPolicies } from './policies.ts';
 import { loggableReason } from './proxy/credential-error.ts';
+import { createOrigins } from './proxy/origins.ts';
 import { createGatewayServer } from './proxy/routes.ts';
 import type { Runtime } from './proxy/runtime.ts';
 import { systemStart } from './proxy/session-start.ts';
 import { addressOfClient } from './proxy/target.ts';
+import { createToolWatch } from './proxy/tool-watch.ts';
 import type { FileSystem } from './recording/file-system.ts';
 import { openRecorder, type Recorder } from './recording/recorder.ts';
 import { openSystemStrand } from './recording/system.ts';
 import { repeat } from './repeat.ts';
 import { blockedError } from './sessions/block.ts';
 import { createBlocks } from './sessions/blocks.ts';
+import { createCallLimits } from './sessions/call-limits.ts';
 import { createEnds } from './sessions/ends.ts';
 import { createEventIds } from './sessions/event-ids.ts';
 import { createFreezes } from './sessions/freezes.ts';
 import { createHandles } from './sessions/handles.ts';
 import { createSessions } from './sessions/sessions.ts';
+import { createStatementReader } from './statements/reader.ts';
 import { openStore } from './store/open.ts';
 import { VERSION } from './version.ts';
 import type { FileProblem } from './yaml-file.ts';
@@ -61,6 +69,8 @@ export interface GatewayOptions {
   readonly fileSystem?: FileSystem;
   /** Milliseconds that a call of `durability: bucket` waits for the store; the recorder's own where absent. */
   readonly storeWithin?: number;
+  /** Milliseconds that a call is held for its approval. */
+  readonly approvalHold?: number;
 }
 
 /** The configuration file has mistakes; nothing was started. */
@@ -78,11 +88,15 @@ const TICK_MS = 1000;
 const POLL_FILE_MS = 1000;
 /** A freeze, and a session's end, is in force on every replica within 5 s. */
 const LOOK_MS = 2000;
+/** Clients give up after 60 s; progress keeps few of them waiting. */
+const APPROVAL_HOLD_MS = 30_000;
 
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const loaded = loadConfigFile(options.configFile);
   if (!loaded.ok) throw new ConfigurationError(loaded.problems);
   const { config } = loaded;
+  const policies = loadPolicies(config);
+  if (!policies.ok) throw new ConfigurationError(policies.problems);
   const log = options.log ?? createLog();
   const clock = createClock();
   // Before anything is opened or stored: a start that can't listen leaves nothing behind.
@@ -112,7 +126,19 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const replica = config.replica ?? hostname();
   const now = (): number => clock.millis();
   const ends = createEnds({ state: stores.state, now });
+  const ownKeys = createKeyring([disk.keys.login]);
+  const keysFor = (purpose: string): readonly Buffer[] =>
+    (configurations.inForce().login?.keyring ?? ownKeys).derive(purpose);
+  const { approvals, windows, webhooks } = openApproving({
+    state: stores.state,
+    audit: stores.audit,
+    now,
+    log,
+    inForce: () => configurations.inForce(),
+    keys: keysFor,
+  });
   const authorization = createAuthorizationServer({
+    approving: { approvals, windows },
     state: stores.state,
     audit: stores.audit,
     ends,
@@ -145,6 +171,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const configurations = await openConfigurations({
     file: options.configFile,
     first: loaded,
+    policy: policies.policy,
     store: stores.recordings,
     log,
     now,
@@ -157,13 +184,13 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     recorder,
     clock,
     () => {
-      const { digest, policyDigest } = configurations.inForce();
+      const { digest, policy } = configurations.inForce();
       return systemStart({
         replica,
         ledger: disk.ledger,
         version: VERSION,
         configuration: digest,
-        policy: policyDigest,
+        policy: policy.set.digest,
       });
     },
     (facts, count) =>
@@ -192,6 +219,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   });
   recorder.journal.onCommit((seconds) => metrics?.commit(seconds));
   let stopping = false;
+  const statements = createStatementReader();
   const runtime: Runtime = {
     inForce: configurations.inForce,
     replica,
@@ -209,7 +237,16 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     eventIds,
     freezes,
     blocks,
-    stateKnown: () => freezes.known() && blocks.known() && ends.known(),
+    statements,
+    callLimits: createCallLimits({ state: stores.state, now }),
+    origins: createOrigins(),
+    approvals,
+    windows,
+    screening: { screen: async () => ({ kind: 'none', why: 'unavailable' }) },
+    toolWatch: createToolWatch({ log, system: () => system }),
+    approvalHold: options.approvalHold ?? APPROVAL_HOLD_MS,
+    maskKey: () => keysFor('masks')[0] ?? disk.keys.witness,
+    stateKnown: () => freezes.known() && blocks.known() && ends.known() && windows.known(),
     sealingKeys: ({ login }) =>
       login === undefined || login.settings.secrets.length === 0
         ? [disk.keys.sealing]
@@ -232,6 +269,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       ends.poll().then(sessions.learn),
       pollFreezes(runtime),
       pollBlocks(runtime),
+      pollWindows(runtime),
     ]);
     for (const one of looked) if (one.status === 'rejected') throw one.reason;
   };
@@ -271,6 +309,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     TICK_MS,
     (error) => log.error({ event: 'recheck_failed', err: error }, 'Groups could not be asked for; it is tried again.'),
   );
+  const telling = repeat(webhooks.poll, LOOK_MS, (error) =>
+    log.error({ event: 'webhooks_failed', err: error }, 'Webhooks could not be looked for; it is tried again.'),
+  );
   const beating = repeat(recorder.heartbeat, config.heartbeatEvery, () => {});
   log.info({ event: 'started', url, replica, ledger: disk.ledger, version: VERSION }, `Verbatim listens on ${url}.`);
 
@@ -285,13 +326,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       if (stopping) return;
       stopping = true;
       unwatchFile(options.configFile, watched);
-      await Promise.all([ticking.stop(), looking.stop(), rechecking.stop(), beating.stop()]);
+      await Promise.all([ticking.stop(), looking.stop(), rechecking.stop(), telling.stop(), beating.stop()]);
       await drain(server, runtime, configurations.inForce().config.drain);
       await system.event('stopped').catch(() => {});
       await system.close('stopped').catch(() => {});
       await recorder.stop();
       metricsServer?.close();
       await configurations.close();
+      await statements.close();
       await disk.release();
       const sealed = recorder.journal.oldestUnsealed() === undefined;
       log.info(

@@ -8,6 +8,8 @@ import { syntaxWords } from './config-syntax.ts';
  * text); `key` is dotted, `connections.orders.paths[0]`, or empty.
  */
 export interface FileProblem {
+  /** Where it is another file than the one that was asked for. */
+  readonly file?: string;
   readonly line: number;
   readonly column: number;
   readonly key: string;
@@ -76,7 +78,7 @@ export function readYaml(text: string): ReadYaml {
 }
 
 /** A mistake as people read it: `gateway.yaml:3:1 listen.port: is missing. Fix: …`, or `gateway.yaml does not exist.` */
-export function problemWords(file: string, { line, column, key, problem, fix }: FileProblem): string {
+export function problemWords(asked: string, { file = asked, line, column, key, problem, fix }: FileProblem): string {
   if (line === 0) return `${file} ${problem}.`;
   return `${file}:${line}:${column} ${key === '' ? '' : `${key}: `}${problem}. Fix: ${fix}`;
 }

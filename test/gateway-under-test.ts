@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type RunningGateway, startGateway } from '../gateway/gateway.ts';
+import type { Approving } from '../gateway/identity/server/approvals.ts';
 import { createLog } from '../gateway/log.ts';
 import type { FileSystem } from '../gateway/recording/file-system.ts';
 import { watchGateway } from './canary-watch.ts';
@@ -39,6 +40,7 @@ export interface UnderTestOptions {
   readonly connections?: Record<string, Record<string, unknown>>;
   readonly fileSystem?: FileSystem;
   readonly storeWithin?: number;
+  readonly approving?: Approving;
   readonly folder?: string;
   readonly issuer?: TestIssuer;
   readonly port?: number;
@@ -64,6 +66,7 @@ export async function startGatewayInFrontOf(
     log: createLog({ write: (line) => void logged.push(line) }),
     ...(options.fileSystem === undefined ? {} : { fileSystem: options.fileSystem }),
     ...(options.storeWithin === undefined ? {} : { storeWithin: options.storeWithin }),
+    ...(options.approving === undefined ? {} : { approving: options.approving }),
   });
   const gateway: RunningGateway = {
     ...running,

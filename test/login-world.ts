@@ -29,6 +29,8 @@ export interface LoginWorldOptions {
   readonly config?: Record<string, unknown>;
   readonly connections?: UnderTestOptions['connections'];
   readonly connection?: UnderTestOptions['connection'];
+  /** Of the first replica. */
+  readonly approving?: UnderTestOptions['approving'];
   /** In the place of the demo's server. */
   readonly upstream?: string;
   /** More than one share a state store, an address in front of them is the first one's. */
@@ -75,7 +77,12 @@ export async function startLoginWorld(options: LoginWorldOptions = {}): Promise<
     ...(connection === undefined ? {} : { connection }),
   };
   const first = adopt(
-    await startGatewayInFrontOf(upstream, { ...under, port, config: { issuers: {}, login, ...options.config } }),
+    await startGatewayInFrontOf(upstream, {
+      ...under,
+      ...(options.approving === undefined ? {} : { approving: options.approving }),
+      port,
+      config: { issuers: {}, login, ...options.config },
+    }),
   );
   const replicas = [first];
   while (replicas.length < (options.replicas ?? 1)) {

@@ -1,28 +1,17 @@
 /**
- * `verbatim connection check`: reaches a connection's MCP server the way the gateway would (pinned addresses, TLS, the
- * credential), with the official client, and lists its tools. Nothing of it is recorded: it crosses no session.
+ * `verbatim connection check`: reaches a connection's MCP server the way the gateway would, and lists its tools.
  */
-import { Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
-import { Client, SSEClientTransport, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { type Dispatcher, request } from 'undici';
 import type { Config, ConnectionConfig } from '../config.ts';
-import { GatewayError } from '../errors.ts';
-import { openUpstream, type Upstream } from '../proxy/upstream.ts';
-import { VERSION } from '../version.ts';
-import { chosenFile, loadChosen } from './chosen-configuration.ts';
-import { type Problem, problemOf, type Seen } from './connection-answer.ts';
-import { CommandError, type Context } from './context.ts';
+import { chosenFile } from './chosen-configuration.ts';
+import { chosenConnection, chosenGroups, pathOf, type Reached, reachServer } from './connection-reach.ts';
+import type { Context } from './context.ts';
 import { escapeForTerminal } from './terminal.ts';
 
-interface Checked {
+interface Checked extends Reached {
   readonly connection: string;
   readonly upstream: string;
-  ok: boolean;
-  credential?: string;
-  server?: string;
-  tools?: string[];
-  problem?: Problem & { readonly step: string };
+  readonly ok: boolean;
+  readonly tools?: readonly string[];
 }
 
 export async function runConnectionCheck(
@@ -31,11 +20,8 @@ export async function runConnectionCheck(
   options: { config?: string; json?: boolean; group?: string },
 ): Promise<number> {
   const file = chosenFile(context, options.config, 'Which gateway? Give the --config FILE that has the connection.');
-  const config = loadChosen(file);
-  const connection = connectionOf(config, file, name);
-  if (options.group !== undefined) mustOpen(connection, options.group);
-  const groups = options.group === undefined ? [] : [options.group];
-  const checked = await check(connection, config.google, groups);
+  const { config, connection } = chosenConnection(file, name);
+  const checked = await check(connection, config.google, chosenGroups(connection, options.group));
   const { out } = context;
   if (options.json === true) {
     await out.write(`${JSON.stringify(checked, null, 2)}\n`);
@@ -58,124 +44,25 @@ export async function runConnectionCheck(
   return checked.ok ? 0 : 1;
 }
 
-function connectionOf(config: Config, file: string, name: string): ConnectionConfig {
-  const connection = config.connections[name];
-  if (connection !== undefined) return connection;
-  const known = Object.keys(config.connections).join(', ');
-  throw new CommandError(2, `${file} has no connection "${name}". It has: ${known}.`);
-}
-
-/** The credential of a group that opens no session is never used: a good answer with it would say nothing. */
-function mustOpen({ name, groups }: ConnectionConfig, group: string): void {
-  if (groups.includes(group)) return;
-  throw new CommandError(2, `${name}: group "${group}" may not open a session (groups: ${groups.join(', ')}).`);
-}
-
-/** Streamable HTTP where the connection has it, else where its HTTP+SSE stream opens. */
-function pathOf({ paths, sse }: ConnectionConfig): string {
-  return paths[0] ?? sse?.path ?? '/mcp';
-}
-
 async function check(
   connection: ConnectionConfig,
   google: Config['google'],
   groups: readonly string[],
 ): Promise<Checked> {
-  const checked: Checked = { connection: connection.name, upstream: connection.upstream.url, ok: false };
-  let step = 'reading the credential';
-  let upstream: Upstream | undefined;
-  let headers: CredentialHeaders = [];
-  const seen: Seen = {};
-  const withheld = (text: string): string => withoutCredential(text, headers);
-  const client = new Client({ name: 'verbatim-connection-check', version: VERSION });
-  try {
-    upstream = await openUpstream(connection, { now: Date.now, google });
-    const credential = await upstream.credentialFor({ groups }).current();
-    headers = credential.headers;
-    const { version } = credential;
-    checked.credential = headers.length === 0 ? 'none' : `readable, version ${version ?? 'unknown'}`;
-    step = 'reaching the server and opening a session';
-    const url = new URL(pathOf(connection).slice(1), `${connection.upstream.url}/`);
-    const streamable = connection.paths.length > 0 || connection.sse === undefined;
-    const options = { fetch: fetchThrough(upstream, headers, seen, streamable) };
-    const transport = streamable
-      ? new StreamableHTTPClientTransport(url, options)
-      : new SSEClientTransport(url, options);
-    await client.connect(transport);
-    const server = client.getServerVersion();
-    checked.server = server === undefined ? 'unnamed' : withheld(`${server.name} ${server.version}`);
-    step = 'listing its tools';
-    checked.tools = (await client.listTools()).tools.map((tool) => withheld(tool.name));
-    // What ends here has been checked already, and a server need not offer it.
-    if (transport instanceof StreamableHTTPClientTransport) await transport.terminateSession().catch(() => {});
-    checked.ok = true;
-  } catch (error) {
-    checked.problem = { step, ...problemOf(error, seen, withheld) };
-  } finally {
-    await client.close().catch(() => {});
-    upstream?.close().catch(() => {});
-    await upstream?.dispatcher.destroy();
-  }
-  return checked;
-}
-
-type CredentialHeaders = readonly (readonly [string, string])[];
-
-/** A server may send back what it was shown. */
-function withoutCredential(text: string, headers: CredentialHeaders): string {
-  const secrets = headers.flatMap(([, value]) => [value, value.replace(/^Bearer /, '')]);
-  return secrets.reduce((kept, secret) => kept.replaceAll(secret, '(the credential)'), text);
-}
-
-/**
- * fetch over the connection's own pool: the same resolution, address rules and TLS as the gateway's calls. The
- * credential goes to the connection's origin and paths alone, whatever address the server names for messages. Not
- * undici's `fetch`, which refuses ports that the gateway's calls may go to.
- */
-function fetchThrough(
-  upstream: Upstream,
-  credential: CredentialHeaders,
-  seen: Seen,
-  streamable: boolean,
-): typeof fetch {
-  const { paths, sse, upstream: to } = upstream.connection;
-  const allowed = new Set([...paths, ...(sse === undefined ? [] : [sse.path, sse.messages])]);
-  const ask = async (url: URL, init: RequestInit): Promise<Response> => {
-    if (url.origin !== to.url || !allowed.has(url.pathname)) throw new GatewayError('upstream_endpoint_refused');
-    const headers = new Headers(init.headers);
-    for (const [name, value] of credential) headers.set(name, value);
-    const answer = await request(url, {
-      dispatcher: upstream.dispatcher,
-      method: (init.method ?? 'GET') as Dispatcher.HttpMethod,
-      headers: Object.fromEntries(headers),
-      body: (init.body as string | null | undefined) ?? null,
-      signal: init.signal ?? null,
-    });
-    return responseOf(answer);
-  };
-  return async (input, init = {}) => {
-    const url = new URL(input instanceof Request ? input.url : input);
-    // The stream that a server may or may not open, and the end of the session, decide nothing.
-    const counts = !streamable || init.method === 'POST';
-    try {
-      const response = await ask(url, init);
-      if (counts) Object.assign(seen, { status: response.status, path: url.pathname, failure: undefined });
-      return response;
-    } catch (failure) {
-      if (counts) seen.failure = failure;
-      throw failure;
-    }
-  };
-}
-
-function responseOf({ statusCode, headers, body }: Dispatcher.ResponseData): Response {
-  const given = Object.entries(headers).flatMap(([name, value]) =>
-    [value ?? []].flat().map((one): [string, string] => [name, one]),
+  let tools: string[] | undefined;
+  const as = 'verbatim-connection-check';
+  const { problem, ...reached } = await reachServer(
+    { connection, google, groups, as, step: 'listing its tools' },
+    async ({ client, withheld }) => {
+      tools = (await client.listTools()).tools.map((tool) => withheld(tool.name));
+    },
   );
-  const bodiless = [101, 204, 205, 304].includes(statusCode);
-  if (bodiless) void body.dump();
-  return new Response(bodiless ? null : (Readable.toWeb(body) as ReadableStream), {
-    status: statusCode,
-    headers: given,
-  });
+  return {
+    connection: connection.name,
+    upstream: connection.upstream.url,
+    ok: problem === undefined,
+    ...reached,
+    ...(tools === undefined ? {} : { tools }),
+    ...(problem === undefined ? {} : { problem }),
+  };
 }

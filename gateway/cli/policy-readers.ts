@@ -1,13 +1,14 @@
 /** Patterns and statements, for the commands of policies. */
-import { RE2JS } from 're2js';
+import { compilePattern } from '../policy/masks/pattern.ts';
+import { createStatementReader } from '../statements/reader.ts';
 import type { PolicyParts } from './policy-parts.ts';
 
+/** The reader's thread starts with the first statement, and is gone when the command is done. */
 export async function withParts<T>(run: (parts: PolicyParts) => Promise<T>): Promise<T> {
-  return run({
-    compilePattern(source) {
-      RE2JS.compile(source);
-      return { ok: true, pattern: { find: () => [] } };
-    },
-    read: async () => new Map(),
-  });
+  const reader = createStatementReader();
+  try {
+    return await run({ compilePattern, read: reader.read });
+  } finally {
+    await reader.close();
+  }
 }

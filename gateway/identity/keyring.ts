@@ -19,6 +19,8 @@ export type SealingPurpose =
   | 'login'
   | 'ticket'
   | 'browser'
+  | 'approver'
+  | 'approver-code'
   | 'refreshed'
   | 'idp-refresh-token'
   | 'user-credential'

@@ -29,7 +29,7 @@ export interface SseSplitter {
   end(): SsePart[];
 }
 
-const BOM = [0xef, 0xbb, 0xbf];
+export const BOM: readonly number[] = [0xef, 0xbb, 0xbf];
 const FIRST_CAPACITY = 4096;
 /** `event` and `retry`. */
 const LONGEST_NAME = 5;
@@ -148,7 +148,7 @@ export function createSseSplitter(options: { readonly maxEventBytes: number }): 
   return { push, end };
 }
 
-function lineEnd(bytes: Buffer, start: number): number {
+export function lineEnd(bytes: Buffer, start: number): number {
   let i = start;
   while (i < bytes.length && bytes[i] !== LF && bytes[i] !== CR) i++;
   return i;
@@ -221,7 +221,7 @@ function readEvent(bytes: Buffer, isFirst: boolean): SsePart {
 }
 
 /** Where a line's colon is, or its end; further than a known name is long, it doesn't matter. */
-function colonOf(bytes: Buffer, start: number, end: number): number {
+export function colonOf(bytes: Buffer, start: number, end: number): number {
   const last = Math.min(end, start + LONGEST_NAME + 1);
   let i = start;
   while (i < last && bytes[i] !== COLON) i++;

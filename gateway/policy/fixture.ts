@@ -4,8 +4,7 @@ import { createPolicy } from './decide.ts';
 import type { Decision, PolicyInput } from './decision.ts';
 import { messageOf } from './golden.ts';
 import { loadPolicy, type PolicyFile } from './load.ts';
-import type { Tool } from './pins.ts';
-import { digestOfTool } from './pins.ts';
+import { type ListedTool, writePins } from './pins.ts';
 import type { PolicySet } from './policy-set.ts';
 import type { Readings } from './statement.ts';
 
@@ -17,12 +16,11 @@ export const compilePattern = (source: string) =>
 export const load = (...files: PolicyFile[]) => loadPolicy(files, compilePattern);
 
 /** A policy of rules as YAML would give them; each needs a name and an effect, the rest is for anybody, anywhere. */
-export function setOf(rules: readonly object[], pins: Record<string, readonly Tool[]> = {}): PolicySet {
+export function setOf(rules: readonly object[], pins: Record<string, readonly ListedTool[]> = {}): PolicySet {
   const whole = rules.map((rule) => ({ principals: 'any', connections: ['*'], ...rule }));
-  const tools = Object.entries(pins).map(([connection, listed]) => ({
-    path: `tools/${connection}.json`,
-    text: JSON.stringify({ v: 1, connection, tools: listed.map((tool) => ({ ...tool, digest: digestOfTool(tool) })) }),
-  }));
+  const tools = Object.entries(pins).map(([connection, listed]) => {
+    return { path: `tools/${connection}.json`, text: writePins(connection, listed) };
+  });
   const loaded = load({ path: 'access/test.yaml', text: JSON.stringify({ rules: whole }) }, ...tools);
   assert.ok(loaded.ok, JSON.stringify(loaded));
   return loaded.set;

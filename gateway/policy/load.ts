@@ -6,11 +6,10 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from '../canonical-json.ts';
 import { type ConfigProblem, problemsOf } from '../config-problems.ts';
 import { asArray, asRecord } from '../config-shape.ts';
-import { parseStrictJson } from '../mcp/json.ts';
 import { MAX_FILE, type ReadYaml, readYaml } from '../yaml-file.ts';
 import { createConditionCompiler } from './condition-compile.ts';
 import type { Detector } from './masks/detector.ts';
-import { digestOfTool, type Pins, pinsSchema } from './pins.ts';
+import { type Pins, readPins } from './pins.ts';
 import type { PolicyProblem, PolicySet } from './policy-set.ts';
 import type { Rule } from './rule.ts';
 import { createRuleBuilder } from './rule-build.ts';
@@ -40,9 +39,8 @@ export function loadPolicy(files: readonly PolicyFile[], compilePattern: Compile
   const problems: PolicyProblem[] = [];
   const pins = new Map<string, Pins>();
   for (const file of files.filter(({ path }) => path.startsWith('tools/'))) {
-    const read = readPins(file);
-    if ('problem' in read) problems.push(read);
-    else pins.set(read.connection, read);
+    const read = readPinFile(file, problems);
+    if (read !== undefined) pins.set(read.connection, read);
   }
   const access = files.filter(({ path }) => isAccess(path)).map((file) => readAccess(file, problems));
   const patterns = collectPatterns(access, compilePattern, problems);
@@ -156,26 +154,17 @@ function buildRules(
   return rules;
 }
 
-function readPins({ path, text }: PolicyFile): Pins | PolicyProblem {
-  const wrong = (problem: string, fix: string): PolicyProblem => {
-    return { level: 'error', file: path, line: 0, column: 0, key: '', problem, fix };
-  };
-  const again = 'Write it anew with verbatim policy pin.';
-  const bytes = Buffer.from(text);
-  if (bytes.length > MAX_FILE) return wrong('is larger than 1 MiB', again);
-  const json = parseStrictJson(bytes);
-  if (!json.ok) return wrong('is no strict JSON', again);
-  const parsed = pinsSchema.safeParse(json.value);
-  if (!parsed.success) {
-    return wrong(`does not hold pins (${parsed.error.issues[0]?.path.map(String).join('.') || 'its root'})`, again);
+function readPinFile(file: PolicyFile, problems: PolicyProblem[]): Pins | undefined {
+  const wrong = (key: string, problem: string, fix: string): void =>
+    void problems.push({ level: 'error', file: file.path, line: 0, column: 0, key, problem, fix });
+  if (Buffer.byteLength(file.text) > MAX_FILE) {
+    wrong('', 'is larger than 1 MiB', 'Pin fewer tools.');
+    return undefined;
   }
-  const pins = parsed.data as Pins;
-  if (path !== `tools/${pins.connection}.json`) return wrong('is named otherwise than its connection', again);
-  const names = new Set(pins.tools.map(({ name }) => name));
-  if (names.size !== pins.tools.length) return wrong('pins a tool twice', again);
-  // A digest by hand would pin what nobody sees in the file.
-  const bad = pins.tools.findIndex((tool) => digestOfTool(tool) !== tool.digest);
-  return bad === -1 ? pins : wrong(`has a digest that is not its tool’s (tools.${bad})`, again);
+  const read = readPins(file);
+  if (read.ok) return read.pins;
+  for (const { path, problem, fix } of read.problems) wrong(path.join('.'), problem, fix);
+  return undefined;
 }
 
 function setOf(access: readonly AccessFile[], rules: readonly Rule[], pins: ReadonlyMap<string, Pins>): PolicySet {
@@ -184,7 +173,8 @@ function setOf(access: readonly AccessFile[], rules: readonly Rule[], pins: Read
   const written = access
     .flatMap((file) => file.rules.map(({ written }) => written))
     .sort((one, other) => (one.name < other.name ? -1 : 1));
-  const whole = { v: 1, rules: written, patterns, pins: Object.fromEntries(pins) };
+  const pinned = [...pins.values()].map(({ connection, tools }) => [connection, tools]);
+  const whole = { v: 1, rules: written, patterns, pins: Object.fromEntries(pinned) };
   const canonical = Buffer.from(canonicalJson(JSON.parse(JSON.stringify(whole))), 'utf8');
   return { rules, patterns, pins, canonical, digest: createHash('sha256').update(canonical).digest('hex') };
 }

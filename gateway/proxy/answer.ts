@@ -9,7 +9,7 @@ export interface Answer {
   readonly headers: readonly (readonly [string, string])[];
   readonly body: Buffer;
   /** What it answers, for the recording's outcome. */
-  readonly outcomes: readonly { id?: string | number; error: number }[];
+  readonly outcomes: readonly { id?: string | number; error?: number }[];
 }
 
 export interface Asked {
@@ -27,9 +27,9 @@ export function errorAnswer(
   const { entry } = error;
   const rpc = error.toJsonRpc();
   const status = statusOf(error, asked);
-  const errors = asked.ids.map((id) => ({ jsonrpc: '2.0', id, error: rpc }));
+  const errors = asked.ids.map((id) => answerTo(id, error));
   const content = asked.batch && errors.length > 0 ? errors : (errors[0] ?? { jsonrpc: '2.0', id: null, error: rpc });
-  const outcomes = asked.ids.length > 0 ? asked.ids.map((id) => ({ id, error: entry.rpc })) : [{ error: entry.rpc }];
+  const outcomes = asked.ids.length > 0 ? asked.ids.map((id) => outcomeOf(id, error)) : [{ error: entry.rpc }];
   const retry: (readonly [string, string])[] = status === 429 || status === 503 ? [['retry-after', '1']] : [];
   return {
     status,
@@ -44,10 +44,17 @@ function statusOf({ entry }: GatewayError, { ids, elsewhere }: Asked): number {
   return ids.length > 0 && entry.httpAlways !== true ? 200 : entry.http;
 }
 
+function answerTo(id: string | number, error: GatewayError): Record<string, unknown> {
+  const said = error.result === undefined ? { error: error.toJsonRpc() } : { result: error.result };
+  return { jsonrpc: '2.0', id, ...said };
+}
+
+/** What an answer of the gateway's own is to the recording. */
+export function outcomeOf(id: string | number, error: GatewayError): { id: string | number; error?: number } {
+  return error.result === undefined ? { id, error: error.entry.rpc } : { id };
+}
+
 /** The same error as one last SSE event of a stream that is already under way. */
 export function errorEvent(error: GatewayError, ids: readonly (string | number)[]): Buffer {
-  const rpc = error.toJsonRpc();
-  return Buffer.from(
-    ids.map((id) => `event: message\ndata: ${JSON.stringify({ jsonrpc: '2.0', id, error: rpc })}\n\n`).join(''),
-  );
+  return Buffer.from(ids.map((id) => `event: message\ndata: ${JSON.stringify(answerTo(id, error))}\n\n`).join(''));
 }

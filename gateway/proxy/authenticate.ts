@@ -3,9 +3,16 @@ import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../errors.ts';
 import type { Principal } from '../identity/principal.ts';
 import { bearerOf } from '../identity/token.ts';
+import type { PolicyInput } from '../policy/decision.ts';
 import { blockedError } from '../sessions/block.ts';
 import type { InForce, Runtime } from './runtime.ts';
 import type { Target } from './target.ts';
+
+/** Who has come in, and how. */
+export interface Entered {
+  readonly principal: Principal;
+  readonly access: PolicyInput['access'];
+}
 
 /** Throws `GatewayError` where nobody is let in, or not this one. */
 export async function authenticate(
@@ -13,7 +20,7 @@ export async function authenticate(
   inForce: InForce,
   target: Target,
   request: IncomingMessage,
-): Promise<Principal> {
+): Promise<Entered> {
   const refusing = runtime.refusing(target.connection.durability);
   if (refusing !== undefined) throw new GatewayError(refusing);
   if (!runtime.stateKnown()) throw new GatewayError('state_unavailable', 'not_forwarded', 'Calls may be frozen.');
@@ -25,5 +32,17 @@ export async function authenticate(
   const principal = own ?? (await runtime.tokens.check(token, name, config));
   const block = runtime.blocks.match(principal);
   if (block !== undefined) throw blockedError(block);
-  return principal;
+  return enter(runtime, inForce, target, principal);
+}
+
+/** Where access is not standing, an open window lets in, and as long as it is open. */
+function enter(runtime: Runtime, inForce: InForce, { connection }: Target, principal: Principal): Entered {
+  if (connection.access === 'standing') return { principal, access: 'standing' };
+  const window = runtime.windows.openFor(principal, connection.name);
+  if (window === undefined) {
+    const url = inForce.urls.access(connection.name);
+    throw new GatewayError('access_needed', 'not_forwarded', `Open ${url}`, { url });
+  }
+  const expires = Math.min(principal.expires, window.expires / 1000);
+  return { principal: { ...principal, expires }, access: window.kind };
 }

@@ -152,11 +152,17 @@ const CREDENTIAL =
 export function recordHeaders(
   rawHeaders: readonly (Buffer | string)[],
   fingerprint: (value: string) => string,
+  hidesArguments = false,
 ): RecordedHeader[] {
   return pairs(rawHeaders).map(([name, value]) =>
-    CREDENTIAL.test(name) ? { name, fingerprint: fingerprint(value) } : { name, value },
+    CREDENTIAL.test(name) || (hidesArguments && ARGUMENT.test(name))
+      ? { name, fingerprint: fingerprint(value) }
+      : { name, value },
   );
 }
+
+/** 2026-07-28, "Custom Headers from Tool Parameters". */
+const ARGUMENT = /^mcp-param-/i;
 
 /**
  * Refuses query parameters that a connection does not list, two of one name, names in another spelling, and `;`, which

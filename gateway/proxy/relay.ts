@@ -6,18 +6,18 @@ import { createHmac, type KeyObject } from 'node:crypto';
 import type { Dispatcher } from 'undici';
 import { GatewayError } from '../errors.ts';
 import type { ReturnedMessage } from '../recording/frame.ts';
-import { type Asked, errorAnswer, errorEvent } from './answer.ts';
+import { type Asked, errorAnswer, errorEvent, outcomeOf } from './answer.ts';
 import { createAnswers } from './answers.ts';
 import type { ClientEdge } from './client-edge.ts';
 import { responseHeadersForClient } from './headers.ts';
 import { createInOrder } from './in-order.ts';
 import { createOutgoing } from './outgoing.ts';
 import type { ReflectionGuard } from './reflection.ts';
-import { createBodyStream, createSseStream, type OutPart, type ResponseStream } from './response-stream.ts';
-import type { Screen } from './screen.ts';
+import { type Hold, type OutPart, type ResponseStream, streamFor } from './response-stream.ts';
 import type { Tap } from './tap.ts';
 import { upstreamError } from './upstream.ts';
 import { headersOf, mcpSessionIn, refusedAnswer } from './upstream-answer.ts';
+import type { WayBack } from './way-back.ts';
 
 export interface RelayInput {
   readonly tap: Tap;
@@ -30,9 +30,11 @@ export interface RelayInput {
   readonly firstByte: number;
   /** Milliseconds that an answer may go on after its client has left. */
   readonly idleStream: number;
-  /** The answer lists what belongs to others too, and is held back until they are out of it. */
-  readonly listsTasks: boolean;
-  readonly screen: Screen;
+  /** Bodies that are looked at as a whole. */
+  readonly hold: Hold | undefined;
+  /** Bytes that the upstream's answer may have. */
+  readonly mostBytes: number;
+  readonly wayBack: WayBack;
   readonly reflection: ReflectionGuard;
   readonly requestBytes: number;
   /** `performance.now()` when the call came in. */
@@ -50,6 +52,8 @@ export interface RelayInput {
 }
 
 export interface Relay extends Dispatcher.DispatchHandler {
+  /** Tells a client that waits how it goes, before the upstream is asked: an event of a stream that the gateway begins. */
+  speak(event: Buffer): void;
   /** Ends the call from the gateway's side; an error of a call that is upstream by now says that its outcome is withheld. */
   abort(error: GatewayError): void;
 }
@@ -63,6 +67,8 @@ export function createRelay(input: RelayInput): Relay {
   let status: number | undefined;
   let stream: ResponseStream | undefined;
   let resumable = false;
+  /** The gateway has begun an event stream before the upstream was asked. */
+  let spoken = false;
   let mcpSession: string | undefined;
   let upstreamBytes = 0;
   let upstreamStarted = performance.now();
@@ -113,22 +119,33 @@ export function createRelay(input: RelayInput): Relay {
     const sealed = mcpSession === undefined ? [] : [['mcp-session-id', input.sealSessionId(mcpSession)] as const];
     const released = responseHeadersForClient(raw, [...input.own(), ...sealed]);
     input.reflection.checkHeaders(released);
-    const sse = headers.some(([name, value]) => name === 'content-type' && /^text\/event-stream\b/i.test(value));
-    stream = sse
-      ? createSseStream(input.eventBytes)
-      : createBodyStream(headers, input.listsTasks ? input.eventBytes : undefined);
+    stream = streamFor(headers, { eventBytes: input.eventBytes, hold: input.hold, spoken });
+    // A head that is out can not be given again: the answer goes on in the stream that has begun.
+    if (spoken) status = 200;
     // An event stream may stay silent for long: its head goes out alone.
-    out.head('upstream', status ?? 502, released, sse);
+    else out.head('upstream', status ?? 502, released, stream.kind === 'sse');
+  }
+
+  function speak(event: Buffer): void {
+    if (!spoken) {
+      spoken = true;
+      status = 200;
+      const type = ['content-type', 'text/event-stream', 'cache-control', 'no-store, no-transform'];
+      out.head('gateway', 200, [...input.own().flat(), ...type], true);
+    }
+    out.words(event);
   }
 
   /** A part on its way out: looked at, then released, after all that came before it. */
   function admit(part: OutPart, withheld = false): void {
     // What is not for this session is not in its recording either.
-    const pass = (looked: OutPart | undefined): void => looked && release(looked, withheld);
+    const pass = (looked: OutPart | undefined): void => {
+      if (looked !== undefined) release(looked, withheld || looked.withheld === true);
+    };
     steps.add(() => {
       let waits: Promise<void> | undefined;
       guarded(() => {
-        const looked = withheld ? part : input.screen.look(part, mcpSession);
+        const looked = withheld ? input.wayBack.brokenOff(part) : input.wayBack.look(part, mcpSession);
         if (!(looked instanceof Promise)) return pass(looked);
         waits = looked.then(
           (passing) => guarded(() => pass(passing)),
@@ -146,9 +163,9 @@ export function createRelay(input: RelayInput): Relay {
   }
 
   function release(part: OutPart, withheld = false): void {
-    for (const message of part.messages ?? []) {
+    for (const message of withheld ? [] : (part.messages ?? [])) {
       answers.note(message);
-      input.onMessage(message, mcpSession ?? input.screen.endpoint);
+      input.onMessage(message, mcpSession ?? input.wayBack.endpoint);
     }
     if (part.id !== undefined && !withheld) resumable = true;
     out.piece(part, withheld);
@@ -195,7 +212,7 @@ export function createRelay(input: RelayInput): Relay {
     failed = true;
     controller?.abort(error);
     // Also in place of an upstream's head that was recorded and has not gone out: a second `response` says so.
-    if (stream === undefined || !(edge.headSent || out.spoken)) {
+    if (!spoken && (stream === undefined || !(edge.headSent || out.spoken))) {
       const answer = errorAnswer(error, input.asked, input.own(error));
       status = answer.status;
       out.head('gateway', answer.status, answer.headers.flat(), false);
@@ -205,17 +222,17 @@ export function createRelay(input: RelayInput): Relay {
       return;
     }
     // A stream with event ids can be resumed where it broke off: an error would end the request instead.
-    const speak = stream.kind === 'sse' && !resumable && answers.missing().length > 0;
-    if (speak) {
+    const inWords = stream?.kind !== 'body' && !resumable && answers.missing().length > 0;
+    if (inWords) {
       const ids = answers.missing();
       out.words(errorEvent(error, ids));
-      answers.add(ids.map((id) => ({ id, error: error.entry.rpc })));
+      answers.add(ids.map((id) => outcomeOf(id, error)));
     }
     finish({
       result: error.code,
       error,
       abortedBy: sent && error.code === 'upstream_broken' ? 'upstream' : 'gateway',
-      cut: !speak,
+      cut: !inWords,
     });
   }
 
@@ -232,6 +249,7 @@ export function createRelay(input: RelayInput): Relay {
   }
 
   return {
+    speak: (event) => guarded(() => speak(event)),
     onRequestStart(given) {
       controller = given;
       if (aborted !== undefined || out.state !== 'open') return given.abort(aborted ?? new Error('ended'));
@@ -251,6 +269,7 @@ export function createRelay(input: RelayInput): Relay {
     onResponseData(_, chunk) {
       guarded(() => {
         upstreamBytes += chunk.length;
+        if (upstreamBytes > input.mostBytes) throw new GatewayError('result_too_large', 'outcome_withheld');
         witness.update(chunk);
         const bytes = input.reflection.push(chunk);
         for (const part of stream?.push(bytes, (late) => guarded(() => admit(late))) ?? []) admit(part);
@@ -273,8 +292,8 @@ export function createRelay(input: RelayInput): Relay {
         steps.add(() => guarded(() => fail(upstreamError(error, sent))));
       });
     },
-    abort({ code, fate, detail, cause, url }) {
-      const error = new GatewayError(code, sent ? 'outcome_withheld' : fate, detail, { cause, url });
+    abort({ code, fate, detail, cause, url, result }) {
+      const error = new GatewayError(code, sent ? 'outcome_withheld' : fate, detail, { cause, url, result });
       aborted = error;
       guarded(() => fail(error));
     },

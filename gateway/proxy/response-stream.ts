@@ -2,7 +2,7 @@
 import { GatewayError } from '../errors.ts';
 import { createMessageScanner } from '../mcp/scan.ts';
 import { createSseSplitter, type SsePart } from '../mcp/sse.ts';
-import type { ReturnedMessage } from '../recording/frame.ts';
+import type { RecordedMask, RecordedVerdict, ReturnedMessage } from '../recording/frame.ts';
 import { wholeCharacters } from './tap.ts';
 
 /** Bytes of a JSON body that are kept to look for handles in them. */
@@ -21,8 +21,56 @@ export interface OutPart {
   readonly data?: Buffer;
   /** The part holds all of `data`: what it says can be put in other words. */
   readonly whole?: true;
+  /** Its body was sent as JSON. */
+  readonly json?: true;
   /** An event that the stream's end broke off. */
   readonly incomplete?: boolean;
+  /** What was taken out of it, and what its screening said. */
+  readonly masks?: readonly RecordedMask[];
+  readonly screened?: readonly RecordedVerdict[];
+  /** It may not pass, and the recording says so. */
+  readonly withheld?: true;
+}
+
+/** Bodies that are held back until they have ended, since policy may have them put in other words. */
+export interface Hold {
+  readonly bytes: number;
+  /** `json`: what is not JSON passes as it comes. */
+  readonly what: 'json' | 'all';
+}
+
+/** The stream of an answer with these headers. `spoken`: the gateway has begun an event stream, and goes on with it. */
+export function streamFor(
+  headers: readonly (readonly [string, string])[],
+  given: { readonly eventBytes: number; readonly hold: Hold | undefined; readonly spoken: boolean },
+): ResponseStream {
+  const { eventBytes, hold, spoken } = given;
+  const isSse = headers.some(([name, value]) => name === 'content-type' && /^text\/event-stream\b/i.test(value));
+  if (isSse) return createSseStream(eventBytes);
+  const body = createBodyStream(headers, spoken ? { bytes: eventBytes, what: 'all' } : hold);
+  return spoken ? inEvents(body) : body;
+}
+
+/**
+ * A body as one event of a stream that the gateway has begun. Its bytes stand in the event's data, a line a field, so
+ * that a reader puts the same JSON together.
+ */
+function inEvents(body: ResponseStream): ResponseStream {
+  return {
+    kind: 'sse',
+    push: (chunk, late) => body.push(chunk, late).map(asEvent),
+    end: () => body.end().map(asEvent),
+  };
+}
+
+function asEvent(part: OutPart): OutPart {
+  // Nothing else is an answer that a reader of this stream waits for.
+  if (part.messages?.some(({ kind }) => kind === 'response') !== true) {
+    throw new GatewayError('upstream_broken', 'outcome_withheld', 'Its answer is not a JSON-RPC response.');
+  }
+  const lines = part.bytes.toString('utf8').split(/\r\n|\r|\n/);
+  const bytes = Buffer.from(`event: message\n${lines.map((line) => `data: ${line}\n`).join('')}\n`);
+  return { ...part, bytes, event: true };
 }
 
 export interface ResponseStream {
@@ -32,7 +80,7 @@ export interface ResponseStream {
   end(): OutPart[];
 }
 
-export function createSseStream(eventBytes: number): ResponseStream {
+function createSseStream(eventBytes: number): ResponseStream {
   const splitter = createSseSplitter({ maxEventBytes: eventBytes });
   const toPart = (part: SsePart): OutPart => {
     if (part.kind === 'comment') return { bytes: part.bytes, comment: true };
@@ -65,14 +113,11 @@ function messagesIn(data: Buffer): ReturnedMessage[] {
  * A body that is not an event stream. Its last piece names the messages, so a piece waits for what comes in the same
  * turn (an answer's end most often does) and never longer; characters split between chunks stay whole.
  */
-export function createBodyStream(
-  headers: readonly (readonly [string, string])[],
-  /** Bytes: hold the whole body back until it has ended, since it may have to be put in other words. */
-  hold?: number,
-): ResponseStream {
+function createBodyStream(headers: readonly (readonly [string, string])[], hold?: Hold): ResponseStream {
   const json = headers.some(([name, value]) => name === 'content-type' && /^application\/json\b/i.test(value));
   const scanner = json ? createMessageScanner() : undefined;
-  let kept: Buffer[] | undefined = json ? [] : undefined;
+  const isHeld = hold !== undefined && (json || hold.what === 'all');
+  let kept: Buffer[] | undefined = json || isHeld ? [] : undefined;
   let size = 0;
   let held: Buffer | undefined;
   let partial: Buffer = Buffer.alloc(0);
@@ -88,14 +133,14 @@ export function createBodyStream(
   /** Every handle is in a body's first mebibyte or in none: what is larger carries content. */
   function keep(chunk: Buffer): void {
     size += chunk.length;
-    if (hold !== undefined && size > hold) throw new GatewayError('response_too_large', 'outcome_withheld');
-    if (hold === undefined && size > MOST_KEPT) kept = undefined;
+    if (isHeld && size > hold.bytes) throw new GatewayError('response_too_large', 'outcome_withheld');
+    if (!isHeld && size > MOST_KEPT) kept = undefined;
     kept?.push(chunk);
   }
 
   function whole(messages: readonly ReturnedMessage[]): OutPart[] {
     const bytes = Buffer.concat(kept ?? []);
-    return bytes.length > 0 ? [{ bytes, messages, data: bytes, whole: true }] : [];
+    return bytes.length > 0 ? [{ bytes, messages, data: bytes, whole: true, ...(json ? { json } : {}) }] : [];
   }
 
   return {
@@ -103,7 +148,7 @@ export function createBodyStream(
     push(chunk, late) {
       keep(chunk);
       scanner?.push(chunk);
-      if (hold !== undefined && json) return [];
+      if (isHeld) return [];
       const parts = held === undefined ? [] : take(held);
       held = chunk;
       if (timer !== undefined) clearImmediate(timer);
@@ -118,7 +163,7 @@ export function createBodyStream(
     end() {
       if (timer !== undefined) clearImmediate(timer);
       const messages = scanner?.end() ?? [];
-      if (hold !== undefined && json) return whole(messages);
+      if (isHeld) return whole(messages);
       const rest = Buffer.concat([partial, ...(held === undefined ? [] : [held])]);
       held = undefined;
       partial = Buffer.alloc(0);

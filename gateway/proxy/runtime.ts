@@ -7,20 +7,30 @@ import type { TokenCheck } from '../identity/token.ts';
 import type { UpstreamIdentity } from '../identity/upstream-identity.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Policy } from '../policy/decide.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import type { SystemStrand } from '../recording/system.ts';
+import type { Approvals } from '../sessions/approval.ts';
 import type { Blocks } from '../sessions/blocks.ts';
+import type { CallLimits } from '../sessions/call-limits.ts';
 import type { EventIds } from '../sessions/event-ids.ts';
 import type { Freezes } from '../sessions/freezes.ts';
 import type { Handles } from '../sessions/handles.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import type { Windows } from '../sessions/window.ts';
+import type { StatementReader } from '../statements/reader.ts';
+import type { Origins } from './origins.ts';
+import type { Screening } from './screening-stage.ts';
+import type { ToolWatch } from './tool-watch.ts';
 import type { Upstream } from './upstream.ts';
 
 /** One loaded configuration with what was made from it. A call keeps the one with which it began. */
 export interface InForce {
   readonly config: Config;
   readonly digest: string;
-  readonly policyDigest: string;
+  readonly policy: Policy;
+  /** Pages of the gateway's that a person is sent to. */
+  readonly urls: Readonly<Record<'approval' | 'accessRequest' | 'accessWindow' | 'access', (id: string) => string>>;
   readonly upstreams: ReadonlyMap<string, Upstream>;
   /** Where people log in at this gateway. */
   readonly login?: Login;
@@ -46,6 +56,17 @@ export interface Runtime {
   readonly eventIds: EventIds;
   readonly freezes: Freezes;
   readonly blocks: Blocks;
+  readonly statements: StatementReader;
+  readonly callLimits: CallLimits;
+  readonly origins: Origins;
+  readonly approvals: Approvals;
+  readonly windows: Windows;
+  readonly screening: Screening;
+  readonly toolWatch: ToolWatch;
+  /** Milliseconds that a call is held for its approval: less than clients wait. */
+  readonly approvalHold: number;
+  /** Of the tags that stand for masked values. */
+  maskKey(inForce: InForce): Buffer;
   /** Whether freezes, blocks and ends could be read lately. */
   stateKnown(): boolean;
   /**

@@ -23,6 +23,8 @@ export interface Screen {
   look(part: OutPart, mcpSession: string | undefined): OutPart | undefined | Promise<OutPart | undefined>;
   /** The upstream's address for this stream's messages, once it has named one. */
   readonly endpoint: string | undefined;
+  /** Where the client's answers go: the upstream's session, or that address. */
+  readonly mcpSession: string | undefined;
 }
 
 export interface ScreenInput {
@@ -38,6 +40,8 @@ export interface ScreenInput {
   readonly eventIds: EventIds;
   /** Seals an upstream's address for messages; the address that the client gets. */
   sealEndpoint(upstream: string): string;
+  /** Told of what the client may come back with: the id of an event, or of a task. */
+  onGiven(kind: 'event' | 'task', id: string): void;
   /** Told of what is kept from the client. */
   onWithheld(kind: Named['kind']): void;
   /** The exchange has ended: nobody waits for what this answer gives. */
@@ -47,6 +51,7 @@ export interface ScreenInput {
 export function createScreen(input: ScreenInput): Screen {
   const { session, connection, handles } = input;
   let endpoint: string | undefined;
+  let upstreamSession = input.mcpSession;
 
   function rewriteEndpoint(part: OutPart): OutPart {
     // A client that fell back to the old transport would send its token wherever this event points.
@@ -86,6 +91,7 @@ export function createScreen(input: ScreenInput): Screen {
       // What is no id can't be sent back; what nobody waits for any more is not made durable.
       if (value === undefined || input.isOver()) continue;
       if ((await handles.give(session, { kind, value })) === 'foreign') throw refusedHandle();
+      if (kind === 'task') input.onGiven(kind, value);
     }
   }
 
@@ -98,9 +104,11 @@ export function createScreen(input: ScreenInput): Screen {
 
   return {
     look(part, mcpSession) {
+      upstreamSession = mcpSession ?? upstreamSession;
       if (part.id !== undefined) {
         const upstream = mcpSession ?? input.mcpSession;
         input.eventIds.note({ connection: session.connection, session: session.id, upstream }, part.id);
+        input.onGiven('event', part.id);
       }
       if (part.name === 'endpoint') return rewriteEndpoint(part);
       if (part.data === undefined || !(input.listsTasks || mayHoldHandles(part.data))) return part;
@@ -118,6 +126,9 @@ export function createScreen(input: ScreenInput): Screen {
     },
     get endpoint() {
       return endpoint;
+    },
+    get mcpSession() {
+      return endpoint ?? upstreamSession;
     },
   };
 }

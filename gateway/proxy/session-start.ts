@@ -26,7 +26,7 @@ export async function startOf(
     recording: connection.recording,
     durability: connection.durability,
     configuration: inForce.digest,
-    policy: inForce.policyDigest,
+    policy: inForce.policy.set.digest,
     replica: runtime.replica,
     ledger: runtime.recorder.ledger,
     gateway: runtime.version,

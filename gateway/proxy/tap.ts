@@ -6,10 +6,13 @@
  */
 import { isUtf8 } from 'node:buffer';
 import {
+  type ApprovalFrame,
   type EndFrame,
   MAX_PIECE,
   type Piece,
   type RecordedHeader,
+  type RecordedMask,
+  type RecordedVerdict,
   type RequestMessage,
   type ReturnedMessage,
 } from '../recording/frame.ts';
@@ -25,8 +28,11 @@ export interface Tap {
     headers: readonly RecordedHeader[];
     body: Buffer;
     messages: readonly RequestMessage[];
+    masks?: readonly RecordedMask[];
     refused?: string;
+    from?: 'gateway';
   }): Promise<void>;
+  approval(approval: ApprovalFrame['approval']): Promise<void>;
   response(from: 'upstream' | 'gateway', status: number, headers: readonly RecordedHeader[], settle?: Settle): void;
   data(from: 'upstream' | 'gateway', bytes: Buffer, facts: DataFacts, settle?: Settle): void;
   end(facts: Omit<EndFrame, 'type' | 'exchange' | 'v' | 'session' | 'strand' | 'seq' | 'at'>, settle?: Settle): void;
@@ -39,22 +45,26 @@ interface DataFacts {
   readonly unreleased?: boolean;
   /** The bytes are one SSE event: its pieces belong together. */
   readonly event?: boolean;
+  readonly masks?: readonly RecordedMask[];
+  readonly screened?: readonly RecordedVerdict[];
 }
 
 export function createTap(strand: Strand, exchange: string, recording: 'on' | 'off'): Tap {
   const on = recording === 'on';
   return {
     exchange,
-    request({ method, path, headers, body, messages, refused }) {
+    request({ method, path, headers, body, messages, masks, refused, from }) {
       const pieces = on ? cutPieces(body) : [];
       const whole = pieces.length === 1 ? pieces[0] : undefined;
       const facts = { method, path, headers: on ? headers : [], ...(whole === undefined ? {} : { body: whole }) };
       const first = strand.commit({
         type: 'request',
         exchange,
+        ...(from === undefined ? {} : { from }),
         ...facts,
         bytes: body.length,
         messages,
+        ...(masks === undefined || masks.length === 0 ? {} : { masks }),
         ...(refused === undefined ? {} : { refused }),
       });
       if (pieces.length < 2) return first;
@@ -63,6 +73,7 @@ export function createTap(strand: Strand, exchange: string, recording: 'on' | 'o
       );
       return Promise.all([first, ...rest]).then(() => {});
     },
+    approval: (approval) => strand.commit({ type: 'approval', exchange, approval }),
     response(from, status, headers, settle) {
       strand.append({ type: 'response', exchange, from, status, headers: on ? headers : [] }, settle);
     },
@@ -83,6 +94,8 @@ export function createTap(strand: Strand, exchange: string, recording: 'on' | 'o
             ...(facts.event === true ? moreAfter(index, pieces) : {}),
             ...(facts.unreleased === true ? { released: false } : {}),
             ...(last && named ? { messages: facts.messages } : {}),
+            ...(last && facts.masks !== undefined && facts.masks.length > 0 ? { masks: facts.masks } : {}),
+            ...(last && facts.screened !== undefined ? { screened: facts.screened } : {}),
             ...piece,
           },
           last ? settle : undefined,

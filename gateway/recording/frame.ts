@@ -31,9 +31,33 @@ export interface RecordedPrincipal {
 }
 
 export interface RecordedDecision {
-  readonly effect: 'allow' | 'deny';
+  readonly effect: 'allow' | 'deny' | 'approve';
   readonly rules: readonly string[];
   readonly decision_id: string;
+  /** Detectors whose findings are taken out of what answers it. */
+  readonly masks?: readonly string[];
+  /** What rules in shadow mode would have done. */
+  readonly shadow?: { readonly effect: 'allow' | 'deny' | 'approve'; readonly rules: readonly string[] };
+  readonly screened?: readonly RecordedVerdict[];
+}
+
+/** What the screening of a part of a call said. */
+export interface RecordedVerdict {
+  readonly rule: string;
+  readonly part: string;
+  readonly verdict: 'clean' | 'match' | 'none';
+  /** Filters that matched, or why there is no verdict. */
+  readonly details?: readonly string[];
+}
+
+/** A value that a mask took out of these bytes. The value is nowhere in a recording. */
+export interface RecordedMask {
+  /** Where its tag stands: bytes from the beginning of the body or event that this frame ends, and how many. */
+  readonly at: number;
+  readonly length: number;
+  readonly detector: string;
+  /** HMAC-SHA256 of the value, keyed per session: `hmac-sha256:<hex>`. */
+  readonly hmac: string;
 }
 
 /** A JSON-RPC message of a request, in body order. */
@@ -56,6 +80,8 @@ export interface ReturnedMessage {
   readonly error?: number;
   /** A tool's own failure inside a successful response. */
   readonly isError?: true;
+  /** Of what a server asks or tells its client. */
+  readonly decision?: RecordedDecision;
 }
 
 interface Common {
@@ -89,6 +115,8 @@ export interface SessionStart extends Common {
 export interface RequestFrame extends Common {
   readonly type: 'request';
   readonly exchange: string;
+  /** The gateway speaks in its client's place: it declines what a server may not ask. */
+  readonly from?: 'gateway';
   readonly method: string;
   readonly path: string;
   readonly headers: readonly RecordedHeader[];
@@ -96,6 +124,7 @@ export interface RequestFrame extends Common {
   readonly body?: Piece;
   readonly bytes: number;
   readonly messages: readonly RequestMessage[];
+  readonly masks?: readonly RecordedMask[];
   /** Set where the gateway refused the request before it could be forwarded. */
   readonly refused?: string;
 }
@@ -119,6 +148,9 @@ export type DataFrame = Common & {
   /** The client was gone: recorded, never released. */
   readonly released?: false;
   readonly messages?: readonly ReturnedMessage[];
+  /** On the last piece of what was masked. */
+  readonly masks?: readonly RecordedMask[];
+  readonly screened?: readonly RecordedVerdict[];
 } & Piece;
 
 export interface EndFrame extends Common {
@@ -142,6 +174,17 @@ export interface EndFrame extends Common {
   readonly abortedBy?: 'client' | 'upstream' | 'gateway';
 }
 
+/** What became of a call that waits for a person. */
+export interface ApprovalFrame extends Common {
+  readonly type: 'approval';
+  readonly exchange: string;
+  readonly approval: {
+    readonly id: string;
+    readonly state: 'pending' | 'approved' | 'denied' | 'void';
+    readonly by?: readonly { readonly rule: string; readonly subject: string }[];
+  };
+}
+
 interface EventFrame extends Common {
   readonly type: 'event';
   readonly event: { readonly name: string; readonly [detail: string]: unknown };
@@ -163,6 +206,7 @@ export type Frame =
   | ResponseFrame
   | DataFrame
   | EndFrame
+  | ApprovalFrame
   | EventFrame
   | GapFrame
   | StrandEnd;

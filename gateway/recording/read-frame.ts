@@ -115,6 +115,14 @@ const KNOWN = {
     duration: z.looseObject({ total: z.number(), upstream: z.number().optional() }).optional(),
     abortedBy: z.string().optional(),
   }),
+  approval: z.looseObject({
+    exchange: z.string(),
+    approval: z.looseObject({
+      id: z.string(),
+      state: z.string(),
+      by: z.array(z.looseObject({ rule: z.string(), subject: z.string() })).optional(),
+    }),
+  }),
   event: z.looseObject({ event: z.looseObject({ name: z.string() }) }),
   gap: z.looseObject({ gap: z.looseObject({ reason: z.string(), from: z.string(), to: z.string() }) }),
   'strand.end': z.looseObject({ reason: z.string() }),

@@ -21,7 +21,7 @@ const TAG = 16;
 const MOST_LENGTH = 8192;
 
 /** What was sealed for one purpose opens for no other. */
-export type SealedFor = 'mcp-session-id' | 'sse-endpoint';
+export type SealedFor = 'mcp-session-id' | 'sse-endpoint' | 'approval';
 
 /** `keys` has at least one. */
 export function sealMcpSessionId(

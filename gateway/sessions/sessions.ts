@@ -30,8 +30,9 @@ export interface Session {
   readonly witnessKey: KeyObject;
   /** Exchanges under way, each with the function that aborts it. */
   readonly exchanges: Set<{ abort(error: GatewayError): void }>;
-  /** Digest of the configuration that was last recorded as in force. */
+  /** Digests of the configuration and the policy that were last recorded as in force. */
   configuration: string;
+  policy: string;
   readonly opened: number;
   lastUsed: number;
   expires: number;
@@ -126,6 +127,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
       witnessKey,
       exchanges: new Set(),
       configuration: there === undefined ? facts.configuration : '',
+      policy: there === undefined ? facts.policy : '',
       // The version that a strand of before the restart last named is not known here: it is named again.
       ...(there === undefined && facts.credential !== undefined
         ? { credential: { version: facts.credential, noted: Promise.resolve() } }

@@ -200,7 +200,8 @@ export async function listStandings<T extends Standing>(deps: {
   return [...on].sort((one, other) => (one.id < other.id ? -1 : 1));
 }
 
-function isNoStore(error: unknown): boolean {
+/** Whether nobody has ever written to that store. */
+export function isNoStore(error: unknown): boolean {
   return error instanceof StoreError && error.code === 'no_store';
 }
 

@@ -5,7 +5,7 @@ import { createEntraGroups } from './entra-groups.ts';
 import { type Claims, groupsOfClaim, isElsewhere, ownClaim } from './groups-claim.ts';
 import type { IdentityProvider, Recheckable, Rechecked } from './identity-provider.ts';
 import { createOidcClient, stateOf } from './oidc-client.ts';
-import { displayName, parseEmail } from './person.ts';
+import { authenticatedOf, displayName, parseEmail } from './person.ts';
 import { refusal } from './refusal.ts';
 
 const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -54,6 +54,7 @@ export function createEntraProvider(deps: {
         ...(email === undefined ? {} : { email }),
         ...(shown === undefined ? {} : { name: shown }),
         groups: await groupsOf(claims, oid),
+        ...authenticatedOf(claims),
         ...(refreshToken === undefined || config.groups === 'graph' ? {} : { refreshToken }),
       };
     },

@@ -7,7 +7,7 @@ import { createGoogleGroups } from './google-groups.ts';
 import { type Claims, ownClaim } from './groups-claim.ts';
 import type { IdentityProvider, Recheckable, Rechecked } from './identity-provider.ts';
 import { createOidcClient, stateOf } from './oidc-client.ts';
-import { displayName, subjectOf, verifiedEmail } from './person.ts';
+import { authenticatedOf, displayName, subjectOf, verifiedEmail } from './person.ts';
 import { refusal } from './refusal.ts';
 
 export function createGoogleProvider(deps: {
@@ -38,7 +38,7 @@ export function createGoogleProvider(deps: {
   return {
     name,
     issuer,
-    begin: (login) =>
+    begin: ({ fresh, ...login }) =>
       client.begin(login, {
         scopes: ['profile', 'email'],
         offline: false,
@@ -47,7 +47,8 @@ export function createGoogleProvider(deps: {
           hd: hostedDomains.length === 1 ? String(hostedDomains[0]) : '*',
           // Google has no offline_access. Without `consent` only a person's first login would bring a refresh token.
           access_type: 'offline',
-          prompt: 'consent',
+          // It knows no `login`: a person can be made to choose their account, not to give its password again.
+          prompt: fresh === undefined ? 'consent' : 'select_account consent',
         },
       }),
     stateOf,
@@ -63,6 +64,7 @@ export function createGoogleProvider(deps: {
         email,
         ...(shown === undefined ? {} : { name: shown }),
         groups: await groups.of(email),
+        ...authenticatedOf(claims),
         ...(refreshToken === undefined ? {} : { refreshToken }),
       };
     },

@@ -15,6 +15,8 @@ export interface BrokeredIdentity {
   readonly groups: readonly string[];
   /** What asks for groups again without the person, where the provider gives it. Secret: sealed before it is stored. */
   readonly refreshToken?: string;
+  /** Seconds since the epoch: when the person last proved who they are, where the provider says it. */
+  readonly authenticated?: number;
 }
 
 /** The browser's way back: the request at this provider's callback address. */
@@ -52,6 +54,8 @@ export interface IdentityProvider {
     /** `<publicUrl>/oauth/callback/<name>`. */
     readonly callback: string;
     readonly loginHint?: string;
+    /** The person has to prove anew who they are. Whether they did is for the caller to see (`authenticated`). */
+    readonly fresh?: true;
   }): Promise<{ readonly url: string; readonly memory: Readonly<Record<string, string>> }>;
   /** The value of `state` in an answer, unverified; undefined where there is none, or several. */
   stateOf(answer: LoginAnswer): string | undefined;

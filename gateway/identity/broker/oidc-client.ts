@@ -27,7 +27,7 @@ interface Begun {
  */
 export interface OidcClient {
   begin(
-    login: { state: string; callback: string; loginHint?: string },
+    login: { state: string; callback: string; loginHint?: string; fresh?: true },
     /** `offline`: `offline_access` is asked for where the provider has it. */
     asked: { scopes: readonly string[]; offline: boolean; parameters?: Readonly<Record<string, string>> },
   ): Promise<{ url: string; memory: Readonly<Record<string, string>> }>;
@@ -68,13 +68,15 @@ export function createOidcClient(
   };
 
   return {
-    begin: ({ state, callback, loginHint }, { scopes, offline, parameters = {} }) =>
+    begin: ({ state, callback, loginHint, fresh }, { scopes, offline, parameters = {} }) =>
       ask('login', async (library, configuration) => {
         const verifier = library.randomPKCECodeVerifier();
         const nonce = library.randomNonce();
         const { scopes_supported = [] } = configuration.serverMetadata();
         const offered = offline && scopes_supported.includes('offline_access') ? ['offline_access'] : [];
         const url = library.buildAuthorizationUrl(configuration, {
+          // OpenID Connect Core, section 3.1.2.1: with `max_age` the ID token says when they did.
+          ...(fresh === undefined ? {} : { prompt: 'login', max_age: '0' }),
           ...parameters,
           redirect_uri: new URL(callback).href,
           scope: [...new Set(['openid', ...scopes, ...offered])].join(' '),

@@ -4,7 +4,7 @@ import type { CredentialFetch } from '../../proxy/credential-fetch.ts';
 import { type Claims, groupsOfClaim, isElsewhere, ownClaim } from './groups-claim.ts';
 import type { IdentityProvider } from './identity-provider.ts';
 import { createOidcClient, type OidcTokens, stateOf } from './oidc-client.ts';
-import { displayName, subjectOf, verifiedEmail } from './person.ts';
+import { authenticatedOf, displayName, subjectOf, verifiedEmail } from './person.ts';
 import { refusal } from './refusal.ts';
 
 export function createOidcProvider(deps: {
@@ -66,6 +66,7 @@ export function createOidcProvider(deps: {
         ...(email === undefined ? {} : { email }),
         ...(shown === undefined ? {} : { name: shown }),
         groups: await groupsNow(tokens, userinfo),
+        ...authenticatedOf(claims),
         ...(offline && refreshToken !== undefined ? { refreshToken } : {}),
       };
     },

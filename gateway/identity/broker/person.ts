@@ -32,6 +32,13 @@ export function displayName(claims: Claims): string | undefined {
   return typeof name === 'string' && /^[^\p{Cc}\p{Cf}]{1,200}$/u.test(name) ? name : undefined;
 }
 
+/** `auth_time` (OpenID Connect Core, section 2): seconds since the epoch. What is no time counts as long ago. */
+export function authenticatedOf(claims: Claims): { authenticated?: number } {
+  const at = ownClaim(claims, 'auth_time');
+  if (at === undefined) return {};
+  return { authenticated: typeof at === 'number' && Number.isFinite(at) ? at : 0 };
+}
+
 /** OpenID Connect Core, section 2: at most 255 ASCII characters. */
 export function subjectOf(claims: Claims): string {
   const subject = ownClaim(claims, 'sub');

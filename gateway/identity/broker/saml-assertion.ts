@@ -21,6 +21,8 @@ export interface Assertion {
   readonly id: string;
   /** From here on it is refused anyway: milliseconds since the epoch. */
   readonly until: number;
+  /** Seconds since the epoch: when the person proved who they are. Of several the first. */
+  readonly authenticated?: number;
   readonly nameId: { readonly format: string | undefined; readonly value: string };
   /** Every value of an attribute, in order; `undefined` for what is not a text. Elements of one name count as one. */
   readonly attributes: ReadonlyMap<string, readonly (string | undefined)[]>;
@@ -83,12 +85,14 @@ export function readAssertion(tree: unknown, expected: Expected): Assertion {
   for (const { $: times } of AuthnStatement) {
     checkEnd(timeOf(times, 'SessionNotOnOrAfter'), expected.now);
   }
+  const instants = AuthnStatement.flatMap(({ $: times }) => timeOf(times, 'AuthnInstant') ?? []);
   confirm(SubjectConfirmation, expected);
   checkQualifiers(nameId.$, expected);
 
   return {
     id: $.ID,
     until: until + SKEW,
+    ...(instants.length === 0 ? {} : { authenticated: Math.min(...instants) / 1000 }),
     nameId: { format: nameId.$.Format, value: nameId._ },
     attributes: gather(AttributeStatement.flatMap(({ Attribute }) => Attribute)),
   };

@@ -27,6 +27,7 @@ export function identityOf(assertion: Assertion, config: SamlConfig): BrokeredId
     subject: subjectOf(assertion),
     ...(email !== undefined && ADDRESS.test(email) ? { email } : {}),
     groups: groupsOf(assertion, config.groupsAttribute),
+    ...(assertion.authenticated === undefined ? {} : { authenticated: assertion.authenticated }),
   };
 }
 

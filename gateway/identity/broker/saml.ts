@@ -43,7 +43,7 @@ export function createSamlProvider(deps: SamlDeps): IdentityProvider {
   const audience = audienceOf(deps);
   const certificates = deps.certificates.map((pem) => signingCertificate(pem, name));
 
-  const samlFor = (login: { request: string; callback: string; responseSigned: boolean }): SAML =>
+  const samlFor = (login: { request: string; callback: string; responseSigned: boolean; fresh?: true }): SAML =>
     new SAML({
       entryPoint: config.entryPoint,
       issuer: audience,
@@ -53,6 +53,7 @@ export function createSamlProvider(deps: SamlDeps): IdentityProvider {
       wantAssertionsSigned: true,
       wantAuthnResponseSigned: login.responseSigned,
       identifierFormat: null,
+      forceAuthn: login.fresh === true,
       // It would ask for a password by name, and refuse whoever logs in with something better.
       disableRequestedAuthnContext: true,
       // Times are checked by this gateway's clock: saml-assertion.ts.
@@ -78,7 +79,8 @@ export function createSamlProvider(deps: SamlDeps): IdentityProvider {
       const request = `_${randomBytes(20).toString('hex')}`;
       // Entra ID's; others ignore it.
       const additionalParams = login.loginHint === undefined ? {} : { login_hint: login.loginHint };
-      const saml = samlFor({ request, callback: login.callback, responseSigned: false });
+      const fresh = login.fresh === undefined ? {} : { fresh: login.fresh };
+      const saml = samlFor({ request, callback: login.callback, responseSigned: false, ...fresh });
       const url = await saml.getAuthorizeUrlAsync(login.state, undefined, { additionalParams });
       return { url, memory: { request } };
     },

@@ -3,6 +3,7 @@
  *
  * All text is hostile: clients name themselves, identity providers name people, upstreams word their errors.
  */
+import { writeOutUnseen } from '../../unseen.ts';
 
 /** Only this file can make one: no parsed JSON has this key. */
 const MARKUP = Symbol('markup');
@@ -25,21 +26,9 @@ export function markupOf(part: Part): string {
   return MARKUP in part ? part[MARKUP] : part.map(markupOf).join('');
 }
 
-/**
- * Emoji as Unicode recommends them, which join code points with what is refused elsewhere, or one character that moves,
- * hides or reorders what a reader sees: controls, formatting (bidi, zero-width), lone surrogates, separators of lines and
- * paragraphs, and what renders as nothing.
- */
-const EMOJI_OR_UNSEEN = /\p{RGI_Emoji}|[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gv;
-const UNSEEN = /^[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]$/v;
-
 /** Text for an element or a quoted attribute. What would not be seen is written out as `\u{202e}`, as on a terminal. */
 export function escapeHtml(text: string, options: { keepNewlines?: boolean } = {}): string {
-  const seen = text.replace(EMOJI_OR_UNSEEN, (found) => {
-    if (!UNSEEN.test(found) || (found === '\n' && options.keepNewlines)) return found;
-    return `\\u{${(found.codePointAt(0) ?? 0).toString(16)}}`;
-  });
-  return escapeMarkup(seen);
+  return escapeMarkup(writeOutUnseen(text, options));
 }
 
 /** Several lines, for `pre` and `textarea`. */

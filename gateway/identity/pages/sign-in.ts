@@ -13,6 +13,8 @@ interface SignIn {
   readonly csrf: string;
   /** Where the form leads on to: see `PageContent`. */
   readonly formOrigins: readonly string[];
+  /** What for. */
+  readonly heading?: string;
 }
 
 /** To see one's connections, with one identity provider. */
@@ -47,7 +49,7 @@ function signIn(page: SignIn, body: Html): Page {
     formOrigins: page.formOrigins,
     opener: 'cut',
     main: html`<div class="card stack">
-<h1>Log in to see your connections</h1>
+<h1>${page.heading ?? 'Log in to see your connections'}</h1>
 ${body}
 </div>`,
   });

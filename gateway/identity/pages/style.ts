@@ -61,10 +61,11 @@ a { color: var(--accent); text-underline-offset: 0.2em; }
 h1, h2, .facts > div, .note, .rows li > div, summary { overflow: clip; overflow-clip-margin: 2px; }
 .pill { display: inline-block; padding: 1px 9px; border-radius: 99px; font-size: 13px; line-height: 20px; background: var(--field); color: var(--soft); border: 1px solid var(--line); }
 .pill.good { background: var(--good-back); color: var(--good); border-color: transparent; }
+.pill.bad { background: var(--bad-back); color: var(--bad); border-color: transparent; }
 .pill.warn { background: var(--warn-back); color: var(--warn); border-color: transparent; }
 
 label { display: block; font-size: 14px; font-weight: 600; }
-input, textarea { display: block; width: 100%; min-width: 0; margin: 0; padding: 10px 12px; font: inherit; color: inherit; background: var(--card); border: 1px solid var(--edge); border-radius: 9px; }
+input, textarea, select { display: block; width: 100%; min-width: 0; margin: 0; padding: 10px 12px; font: inherit; color: inherit; background: var(--card); border: 1px solid var(--edge); border-radius: 9px; }
 input[aria-invalid] { border-color: var(--bad); }
 input[readonly], textarea[readonly] { padding: 8px 11px; font-family: var(--mono); font-size: 13px; line-height: 20px; background: var(--field); border-color: var(--line); resize: none; text-overflow: ellipsis; }
 /* As high as its text where a browser can; rows say how high elsewhere. */
@@ -73,6 +74,10 @@ button, .button { display: inline-block; padding: 10px 18px; font: inherit; font
 button:hover, .button:hover { border-color: var(--ink); }
 .primary { color: var(--on-accent); background: var(--accent); border-color: transparent; }
 .primary:hover { background: var(--accent-hover); border-color: transparent; }
+button.danger { color: var(--bad); border-color: var(--bad); }
+.code { font-family: var(--mono); font-size: 34px; line-height: 1.2; font-weight: 700; letter-spacing: 0.06em; }
+.args { max-height: 480px; overflow: auto; padding: 12px 14px; border: 1px solid var(--line); border-radius: 10px; background: var(--field); font-family: var(--mono); font-size: 13px; line-height: 20px; white-space: pre-wrap; overflow-wrap: anywhere; }
+.nav { display: flex; gap: 4px 18px; flex-wrap: wrap; }
 .little { padding: 3px 11px; font-size: 14px; line-height: 22px; font-weight: 500; border-radius: 8px; }
 .buttons { display: grid; gap: 10px; }
 @media (min-width: 440px) { .buttons.side { grid-template-columns: minmax(0, 1fr) auto; } }

@@ -31,7 +31,7 @@ export function loginAddressOf(config: Config, request: IncomingMessage): LoginA
   if (connection !== undefined && connection.host === undefined) {
     return isServed(path) ? { kind: 'connection', connection, prefix: `/${name}`, path, query } : undefined;
   }
-  return /^\/(oauth|connect)(\/|$)/.test(whole) ? { kind: 'gateway', path: whole, query } : undefined;
+  return /^\/(oauth|connect|approvals|access)(\/|$)/.test(whole) ? { kind: 'gateway', path: whole, query } : undefined;
 }
 
 function isServed(path: string): boolean {

@@ -16,6 +16,7 @@ import { createKeyring, type Keyring, type Sealing } from '../keyring.ts';
 import type { Principal } from '../principal.ts';
 import { openUserCredentials } from '../upstream-consent.ts';
 import { createAccounts } from './accounts.ts';
+import { type Approving, createApprovalsSurface } from './approvals.ts';
 import { createAuthorize } from './authorize.ts';
 import { createBrowsers } from './browser.ts';
 import { createConnect } from './connect.ts';
@@ -75,6 +76,8 @@ export interface AuthorizationServerDeps {
   failed(error: unknown): void;
   refused(facts: { address: string; reason: string; connection?: string; detail?: string }): void;
   event(name: string, details: Record<string, unknown>): Promise<void>;
+  /** Calls that wait for a person, and access for a time. Without it there are no pages of it. */
+  readonly approving?: Approving;
 }
 
 /** Questions to identity providers and directories at once, of one replica. */
@@ -127,6 +130,9 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
   const authorize = createAuthorize({ grants, now, event, blocked: deps.blocked });
   const interactions = createInteractions({ flow, authorize, consents, browsers, accounts, event, refused });
   const connect = createConnect({ flow, grants, consents, browsers, errors, accounts, now, event, refused });
+  const surface =
+    deps.approving &&
+    createApprovalsSurface({ ...deps.approving, flow, state, now, blocked: deps.blocked, event, refused });
   const routes = createLoginRoutes({
     login: deps.login,
     flow,
@@ -142,7 +148,7 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
     addressOf: deps.addressOf,
     refused,
     event,
-    more: (visit) => serveUpstreams(accounts, visit),
+    more: async (visit) => (await surface?.serve(visit)) === true || serveUpstreams(accounts, visit),
   });
 
   async function serverOf(login: Login, connection: string): Promise<Provider> {

@@ -24,7 +24,15 @@ export type LoginPurpose =
       readonly remembered?: string;
     }
   /** The pages of this gateway, for the browser with this cookie. */
-  | { readonly kind: 'browser'; readonly binding: string; readonly place: string };
+  | { readonly kind: 'browser'; readonly binding: string; readonly place: string }
+  /** The pages of those who approve (approver-login.ts). `began`: seconds since the epoch. */
+  | {
+      readonly kind: 'approver';
+      readonly browser: string;
+      readonly place: string;
+      readonly level: 'read' | 'decide';
+      readonly began: number;
+    };
 
 export type LoginOutcome =
   | { readonly kind: 'identity'; readonly provider: string; readonly identity: BrokeredIdentity }
@@ -85,8 +93,10 @@ export function createLoginFlow(deps: { readonly state: Store; readonly now: () 
       const provider = login.providers.get(providerName);
       if (provider === undefined) throw new LoginRefused('login_over', 'This identity provider is not configured.');
       const state = secret();
+      const fresh = purpose.kind === 'approver' && purpose.level === 'decide';
       const { url, memory } = await provider.protocol.begin({
         state,
+        ...(fresh ? { fresh } : {}),
         callback: callbackOf(login, providerName),
         ...(loginHint === undefined ? {} : { loginHint }),
       });

@@ -5,6 +5,7 @@
 import { auditObject } from '../../audit.ts';
 import type { Clock } from '../../clock.ts';
 import { hashOfParts } from '../../hash-of-parts.ts';
+import { idAt } from '../../ids.ts';
 import { keepNewest } from '../../keep-newest.ts';
 import type { Ends } from '../../sessions/ends.ts';
 import type { Store } from '../../store/store.ts';
@@ -115,9 +116,3 @@ export function createGrants(deps: { state: Store; audit: Store; ends: Ends; clo
 
 /** Milliseconds that the clock of the replica that made an id may be behind. */
 const SKEW = 60_000;
-
-/** RFC 9562, section 5.7: the beginning of the UUIDv7 of that time. Ids of sessions sort by it. */
-function idAt(milliseconds: number): string {
-  const hex = Math.max(0, milliseconds).toString(16).padStart(12, '0');
-  return `${hex.slice(0, 8)}-${hex.slice(8)}`;
-}

@@ -13,11 +13,11 @@ import { readRegistration, registrationAnswer, sealClientId } from '../clients/r
 import { messagePage, onwardPage } from '../pages/message.ts';
 import { type LoginAddress, loginAddressOf } from './address.ts';
 import type { Connect } from './connect.ts';
-import type { LoginFlow } from './flow.ts';
+import type { LoginFlow, LoginPurpose } from './flow.ts';
 import type { Interactions } from './interaction.ts';
 import { issuerOf } from './issuer.ts';
 import type { Login } from './login.ts';
-import { readBytes, readForm, sendPage } from './web.ts';
+import { readBytes, readForm, sendJson, sendPage } from './web.ts';
 
 export interface LoginRoutes {
   /** Whether the request is one of these; if so it is answered. Rejects where that failed in a way nobody foresaw. */
@@ -154,10 +154,7 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
       const url = new URL(`${login.config.publicUrl}${request.url}`);
       const answer: LoginAnswer = { url, ...(form === undefined ? {} : { form }) };
       const { purpose, ticket } = await flow.callback(login, provider, answer);
-      const href =
-        purpose.kind === 'browser'
-          ? `${login.config.publicUrl}/connect/finish?ticket=${ticket}`
-          : `${issuerOf(login.config, purpose.connection)}/oauth/interaction/${purpose.uid}/finish?ticket=${ticket}`;
+      const href = `${backTo(login, purpose)}/finish?ticket=${ticket}`;
       // Not a redirect: the identity provider's page may say where its form may lead to, and browsers apply that to the
       // whole chain of redirects behind it (`form-action`), to the client's own address too.
       sendPage(response, onwardPage({ href, title: 'Verbatim' }));
@@ -181,6 +178,13 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
       return at.kind === 'connection' ? serveIssuer({ ...visit, ...at }) : serveGateway({ ...visit, ...at });
     },
   };
+}
+
+/** Where the browser goes on that has come back from the identity provider. */
+function backTo({ config }: Login, purpose: LoginPurpose): string {
+  if (purpose.kind === 'browser') return `${config.publicUrl}/connect`;
+  if (purpose.kind === 'approver') return `${config.publicUrl}/approvals`;
+  return `${issuerOf(config, purpose.connection)}/oauth/interaction/${purpose.uid}`;
 }
 
 /**
@@ -220,22 +224,8 @@ function tooMany(response: ServerResponse): void {
     response,
     429,
     { error: 'temporarily_unavailable', error_description: 'Too many requests. Try again in a minute.' },
-    {
-      'retry-after': '60',
-      'cache-control': 'no-store',
-      connection: 'close',
-    },
+    { 'retry-after': '60', connection: 'close' },
   );
-}
-
-function sendJson(response: ServerResponse, status: number, body: unknown, headers: Record<string, string>): void {
-  const bytes = Buffer.from(JSON.stringify(body));
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': String(bytes.length),
-    ...headers,
-  });
-  response.end(bytes);
 }
 
 function parseJson(bytes: Buffer | undefined): unknown {

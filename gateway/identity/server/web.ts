@@ -12,6 +12,24 @@ export function sendPage(response: ServerResponse, { status, html, headers }: Pa
   response.end(html);
 }
 
+/** For programs, never kept. */
+export function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const bytes = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'content-length': String(bytes.length),
+    ...headers,
+  });
+  response.end(bytes);
+}
+
 /** 303: the browser goes on with a GET, whatever it came with. */
 export function redirect(response: ServerResponse, url: string): void {
   response.writeHead(303, { location: url, 'cache-control': 'no-store', 'content-length': '0' });

@@ -24,4 +24,11 @@ export interface Tagger {
 /** The bytes can not be masked for certain: they may not pass. */
 export class MaskError extends Error {
   override readonly name = 'MaskError';
+  /** It holds what may not pass in any form. */
+  readonly refused: boolean;
+
+  constructor(message: string, options?: ErrorOptions & { readonly refused?: boolean }) {
+    super(message, options);
+    this.refused = options?.refused === true;
+  }
 }

@@ -1,0 +1,176 @@
+/** What has to be taken out of a text, and what is put in its place. */
+import { JsonTextError, textOf, walkJson } from '../../mcp/walk.ts';
+import type { MaskEdit } from './apply.ts';
+import { createCursor } from './cursor.ts';
+import type { Finding } from './detector.ts';
+import { MaskError, type Tagger } from './masked.ts';
+
+export interface SeekOptions {
+  readonly detection: { find(text: string): readonly Finding[] };
+  readonly tagger: Tagger;
+  /**
+   * Why a message that holds this text may not pass, in words without the text; `undefined` where it may. Sees every
+   * string and key, those of the protocol included. `key`: the nearest one above.
+   */
+  readonly refuse?: (text: string, key: string | undefined) => string | undefined;
+  /** The same for numbers, as they are written: in JSON a number can not give way to a tag. */
+  readonly refuseNumbers?: (text: string, key: string | undefined) => string | undefined;
+}
+
+/** UTF-16 units of a text become `replacement`. */
+export interface TextEdit {
+  readonly start: number;
+  readonly end: number;
+  readonly replacement: string;
+  readonly detector: string;
+  readonly hmac: string;
+}
+
+export interface Seeker {
+  /** In order, without overlap. Throws MaskError. */
+  text(text: string, key?: string): TextEdit[];
+  /** The same for the text of a key or string of JSON, in bytes. `start` is that of its quote. */
+  literal(bytes: Buffer, at: { start: number; text: string; escaped: boolean }, key?: string): MaskEdit[];
+  refuse(text: string, key: string | undefined): void;
+  refuseNumber(text: string, key: string | undefined): void;
+}
+
+/** JSON in a string of JSON, and so on: as deep as that is looked into. What is deeper is text. */
+const MAX_INNER = 4;
+/** Digits: shorter numbers in a text identify nobody. */
+const SHORTEST_NUMBER = 4;
+/** Of keys and values that are read together. */
+const LONGEST_KEY = 64;
+const LONGEST_KEYED = 200;
+const BEGINS_AS_JSON = /^[\ufeff \t\r\n]*[[{]/;
+
+export function createSeeker(options: SeekOptions): Seeker {
+  const { detection, tagger } = options;
+
+  function inText(text: string, key: string | undefined, depth: number): TextEdit[] {
+    refuse(text, key);
+    return (depth < MAX_INNER && BEGINS_AS_JSON.test(text) && inJson(text, key, depth + 1)) || inFlat(text, key);
+  }
+
+  function inFlat(text: string, key: string | undefined): TextEdit[] {
+    return whole(text, findings(text, key)).map(({ start, end, detector }) => {
+      const { tag, hmac } = tagger.tag(detector, text.slice(start, end));
+      return { start, end, replacement: tag, detector, hmac };
+    });
+  }
+
+  /** `{"ssn":"078051120"}` says in its key alone what the digits are: a short value is also read as words behind it. */
+  function findings(text: string, key: string | undefined): readonly Finding[] {
+    const found = detection.find(text);
+    if (found.length > 0 || key === undefined || text.length > LONGEST_KEYED || !/\d/.test(text)) return found;
+    const words = `${wordsOf(key)}: `;
+    return detection
+      .find(words + text)
+      .filter(({ end }) => end > words.length)
+      .map((one) => ({ ...one, start: Math.max(0, one.start - words.length), end: one.end - words.length }));
+  }
+
+  /** Of a text that is JSON itself; `undefined` where it is none. */
+  function inJson(text: string, outer: string | undefined, depth: number): TextEdit[] | undefined {
+    // A lone surrogate becomes U+FFFD, which is one unit as well: offsets stay right.
+    const bytes = Buffer.from(text);
+    const edits: MaskEdit[] = [];
+    const keys: (string | undefined)[] = [];
+    let key = outer;
+    const visit = (start: number, end: number, escaped: boolean, near: string | undefined): string => {
+      const inner = textOf(bytes, start, end, escaped);
+      edits.push(...literalEdits(bytes, start, escaped, inText(inner, near, depth)));
+      return inner;
+    };
+    try {
+      walkJson(bytes, {
+        key(start, end, escaped) {
+          key = visit(start, end, escaped, undefined);
+        },
+        string: (start, end, escaped) => visit(start, end, escaped, key),
+        number(start, end) {
+          const [edit] = inNumber(bytes.toString('latin1', start, end), key);
+          if (edit !== undefined) edits.push({ ...edit, start, end });
+        },
+        open: () => keys.push(key),
+        close() {
+          key = keys.pop();
+        },
+      });
+    } catch (error) {
+      if (error instanceof JsonTextError) return undefined;
+      throw error;
+    }
+    const cursor = createCursor(bytes, 0, false);
+    return edits.map(({ start, end, replacement, detector, hmac }) => ({
+      start: cursor.unitOf(start),
+      end: cursor.unitOf(end),
+      replacement: replacement.toString(),
+      detector,
+      hmac,
+    }));
+  }
+
+  /** A number in JSON that is text gives way to a string as a whole, so that the text is JSON still. */
+  function inNumber(text: string, key: string | undefined): MaskEdit[] {
+    refuseNumber(text, key);
+    if (text.length < SHORTEST_NUMBER) return [];
+    return inFlat(text, key).map((edit) => ({ ...edit, replacement: Buffer.from(JSON.stringify(edit.replacement)) }));
+  }
+
+  function refuse(text: string, key: string | undefined): void {
+    const words = options.refuse?.(text, key);
+    if (words !== undefined) throw new MaskError(words, { refused: true });
+  }
+
+  function refuseNumber(text: string, key: string | undefined): void {
+    const words = options.refuseNumbers?.(text, key);
+    if (words !== undefined) throw new MaskError(words, { refused: true });
+  }
+
+  return {
+    text: (text, key) => inText(text, key, 0),
+    literal: (bytes, { start, text, escaped }, key) => literalEdits(bytes, start, escaped, inText(text, key, 0)),
+    refuse,
+    refuseNumber,
+  };
+}
+
+/** Edits of a literal's text as edits of its bytes. */
+function literalEdits(bytes: Buffer, quote: number, escaped: boolean, edits: readonly TextEdit[]): MaskEdit[] {
+  if (edits.length === 0) return [];
+  const cursor = createCursor(bytes, quote + 1, escaped);
+  return edits.map(({ start, end, replacement, detector, hmac }) => ({
+    start: cursor.byteOf(start),
+    end: cursor.byteOf(end),
+    replacement: Buffer.from(JSON.stringify(replacement).slice(1, -1)),
+    detector,
+    hmac,
+  }));
+}
+
+/** In order, each apart from the next, and none that cuts a character of two units in half. */
+function whole(text: string, findings: readonly Finding[]): Finding[] {
+  const apart: { start: number; end: number; detector: string }[] = [];
+  for (const { start, end, detector } of findings.toSorted((left, right) => left.start - right.start)) {
+    if (!(start >= 0 && start < end && end <= text.length)) throw new MaskError('A detector found what is not there.');
+    const one = { start: splits(text, start) ? start - 1 : start, end: splits(text, end) ? end + 1 : end, detector };
+    const last = apart.at(-1);
+    if (last !== undefined && one.start < last.end) last.end = Math.max(last.end, one.end);
+    else apart.push(one);
+  }
+  return apart;
+}
+
+function splits(text: string, at: number): boolean {
+  const [before, after] = [text.charCodeAt(at - 1), text.charCodeAt(at)];
+  return before >= 0xd800 && before <= 0xdbff && after >= 0xdc00 && after <= 0xdfff;
+}
+
+/** `cardNumber` and `card_number` are the words that they are made of. */
+function wordsOf(key: string): string {
+  return key
+    .slice(0, LONGEST_KEY)
+    .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
+    .replace(/[_-]+/g, ' ');
+}

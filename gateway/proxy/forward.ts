@@ -1,0 +1,172 @@
+/** Upstream and back: a call that may pass is held for its approval, sent, and its answer let through as policy says. */
+import { GatewayError } from '../errors.ts';
+import { ALLOW_ALL } from '../policy/allow-all.ts';
+import { sealMcpSessionId } from '../sessions/mcp-session-id.ts';
+import { approved } from './approval.ts';
+import { awaitAgain } from './bindings.ts';
+import { decline } from './decline.ts';
+import { dispatch } from './dispatch.ts';
+import type { Call } from './exchange.ts';
+import { asksForList, createListStage } from './list-stage.ts';
+import { answerMasksOf, answerMasksOn, createMaskStage, isNone, type Masks, taggerOf, union } from './masking.ts';
+import type { Place } from './place.ts';
+import { askedOf } from './read-request.ts';
+import { createReflectionGuard } from './reflection.ts';
+import { challengeFor, logFailure } from './refuse.ts';
+import { createRelay } from './relay.ts';
+import type { Hold } from './response-stream.ts';
+import { createScreen, type Screen } from './screen.ts';
+import { createScreeningStage } from './screening-stage.ts';
+import { createServerMessages } from './server-messages.ts';
+import { SEALED_ENDPOINT } from './target.ts';
+import { upstreamError } from './upstream.ts';
+import { createWayBack, type Stage, type WayBack } from './way-back.ts';
+
+/** One for all calls: an error of its own for each would cost a stack trace, and nobody reads it. */
+const OVER = new Error('The exchange is over.');
+
+/** Resolves when the exchange's end is durable, or the client has been told that it can't be. */
+export async function forward(call: Call, place: Place): Promise<void> {
+  const { runtime, target, request, session, tap, edge, started, read } = call;
+  const upstream = call.inForce.upstreams.get(target.connection.name);
+  const ended = Promise.withResolvers<void>();
+  const over = new AbortController();
+  const reflection = createReflectionGuard();
+  const masks = masksFor(call);
+  const relay = createRelay({
+    tap,
+    reflection,
+    edge,
+    started,
+    asked: askedOf(read),
+    disconnectCancels: read.era === 'modern' || request.method === 'GET',
+    eventBytes: target.connection.limits.eventBytes,
+    firstByte: target.connection.limits.firstByte,
+    idleStream: target.connection.limits.idleStream,
+    hold: holdFor(call, masks),
+    mostBytes: mostBytesOf(call),
+    wayBack: wayBackFor(call, masks, over.signal),
+    requestBytes: call.body.length,
+    own: (error) =>
+      error === undefined ? target.cors : [...target.cors, ...challengeFor(error, call.inForce, target)],
+    witnessKey: session.witnessKey,
+    fingerprint: session.fingerprint,
+    sealSessionId: (id) => sealedFor(call, id),
+    onMessage(message, mcpSession) {
+      if (message.kind === 'request' && message.id !== undefined)
+        session.awaited.add(mcpSession ?? call.mcpSession, message.id);
+    },
+    onEnd({ result, error }) {
+      over.abort(OVER);
+      if (error?.fate === 'not_forwarded') awaitAgain(session, read, call.mcpSession);
+      runtime.metrics.outcome(target.connection.name, result);
+      if (error !== undefined) logFailure(call, error);
+      ended.resolve();
+    },
+  });
+  const abort = (): void => relay.abort(place.signal.reason);
+  place.signal.addEventListener('abort', abort);
+  if (place.signal.aborted) abort();
+  try {
+    if (upstream === undefined) throw new GatewayError('internal', 'not_forwarded', 'The connection has no upstream.');
+    await approved(call, relay, over.signal);
+    await dispatch({ call, upstream, relay, reflection, over: over.signal });
+  } catch (error) {
+    relay.abort(error instanceof GatewayError ? error : upstreamError(error, false));
+  }
+  await ended.promise;
+}
+
+/** Of an answer to a call that is not known here, whatever any rule of the connection takes out. */
+function masksFor({ decisions, inForce, runtime, session, target, read, request }: Call): Masks {
+  const { name } = target.connection;
+  const own = answerMasksOf(decisions);
+  const task = read.messages.find(({ method }) => method?.startsWith('tasks/'));
+  const event = request.headers['last-event-id'];
+  const origin =
+    task !== undefined
+      ? runtime.origins.of(session.id, 'task', task.name ?? '')
+      : typeof event === 'string'
+        ? runtime.origins.of(session.id, 'event', event)
+        : undefined;
+  if (origin !== undefined) return union([own, origin]);
+  const isKnown = task === undefined && read.messages.some(({ kind }) => kind === 'request');
+  return isKnown ? own : union([own, answerMasksOn(inForce.policy, name)]);
+}
+
+/** What is looked at as a whole is held until it has ended. */
+function holdFor({ inForce, target, read }: Call, masks: Masks): Hold | undefined {
+  const { eventBytes } = target.connection.limits;
+  if (!isNone(masks) || target.connection.data === 'pci') return { bytes: eventBytes, what: 'all' };
+  const listsTasks = read.messages.some(({ method }) => method === 'tasks/list');
+  return listsTasks || inForce.policy.set !== ALLOW_ALL ? { bytes: eventBytes, what: 'json' } : undefined;
+}
+
+/** `maxResultBytes` of the rules that let the call pass: the least of them. */
+function mostBytesOf({ decisions }: Call): number {
+  const limits = decisions.flatMap(({ limits: each }) => each.map(({ maxResultBytes }) => maxResultBytes ?? Infinity));
+  return Math.min(Number.POSITIVE_INFINITY, ...limits);
+}
+
+function wayBackFor(call: Call, masks: Masks, over: AbortSignal): WayBack {
+  const { runtime, inForce, judge, session, target, read } = call;
+  const screen = screenFor(call, masks, over);
+  const stages: Stage[] = [];
+  if (inForce.policy.set !== ALLOW_ALL) {
+    stages.push(
+      createServerMessages({
+        decide: judge.decide,
+        elicitationHosts: target.connection.elicitationHosts,
+        decline: (id, decision) =>
+          decline(call, screen.mcpSession, id, decision).catch((err: unknown) =>
+            runtime.log.warn(
+              { event: 'decline_failed', session: session.id, err },
+              'A server was not told of a denial.',
+            ),
+          ),
+      }),
+    );
+    if (asksForList(read)) stages.push(createListStage(call));
+    if (call.decisions.some(({ screens }) => screens.length > 0)) stages.push(createScreeningStage(call, over));
+  }
+  if (!isNone(masks) || target.connection.data === 'pci') {
+    stages.push(createMaskStage(masks, target.connection, taggerOf(session, runtime.maskKey(inForce))));
+  }
+  return createWayBack(screen, stages);
+}
+
+/**
+ * What the client came with, where it stands for the same id: clients compare the two, and after a change of keys it would
+ * be sealed to another text.
+ */
+function sealedFor({ runtime, inForce, session, target, request, mcpSession }: Call, id: string): string {
+  const presented = request.headers['mcp-session-id'];
+  const isSame = id === mcpSession && target.transport !== 'sse-message' && typeof presented === 'string';
+  return isSame ? presented : sealMcpSessionId(runtime.sealingKeys(inForce), session.id, id);
+}
+
+function screenFor(
+  { runtime, inForce, session, target, tap, mcpSession, read }: Call,
+  masks: Masks,
+  over: AbortSignal,
+): Screen {
+  const { connection } = target;
+  const prefix = connection.host === undefined ? `/${connection.name}` : '';
+  return createScreen({
+    session,
+    connection,
+    mcpSession,
+    isSse: target.transport === 'sse',
+    listsTasks: read.messages.some(({ method }) => method === 'tasks/list'),
+    isOver: () => over.aborted,
+    handles: runtime.handles,
+    eventIds: runtime.eventIds,
+    onGiven: (kind, value) => runtime.origins.note(session.id, kind, value, masks),
+    sealEndpoint(upstream) {
+      const sealed = sealMcpSessionId(runtime.sealingKeys(inForce), session.id, upstream, 'sse-endpoint');
+      return `${prefix}${connection.sse?.messages ?? ''}?${SEALED_ENDPOINT}=${sealed}`;
+    },
+    onWithheld: (kind) =>
+      session.strand.append({ type: 'event', event: { name: 'handle.withheld', exchange: tap.exchange, kind } }),
+  });
+}

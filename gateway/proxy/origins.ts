@@ -1,0 +1,28 @@
+/**
+ * Which masks the call had whose answer is fetched later, by its task or its event ids. Where this replica does not know, the
+ * answer gets every mask of its connection (forward.ts): never fewer than the call had.
+ */
+import { keepNewest } from '../keep-newest.ts';
+import type { Masks } from './masking.ts';
+
+type Fetched = 'task' | 'event';
+
+export interface Origins {
+  note(session: string, kind: Fetched, id: string, masks: Masks): void;
+  of(session: string, kind: Fetched, id: string): Masks | undefined;
+}
+
+const MOST_KNOWN = 50_000;
+/** Characters: a longer id is not kept, and its answer gets every mask. */
+const LONGEST = 512;
+
+export function createOrigins(): Origins {
+  const known = new Map<string, Masks>();
+  const keyOf = (session: string, kind: Fetched, id: string): string => `${session} ${kind} ${id}`;
+  return {
+    note(session, kind, id, masks) {
+      if (id.length <= LONGEST) keepNewest(known, keyOf(session, kind, id), masks, MOST_KNOWN);
+    },
+    of: (session, kind, id) => known.get(keyOf(session, kind, id)),
+  };
+}

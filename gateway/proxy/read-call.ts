@@ -1,0 +1,169 @@
+/** The middle of a call: its body is read, decided on, bound to its session, counted, and masked. */
+import { GatewayError } from '../errors.ts';
+import { clientInfoOf } from '../mcp/client-info.ts';
+import type { Decision } from '../policy/decision.ts';
+import { findPin } from '../policy/pins.ts';
+import type { RecordedMask, RequestMessage } from '../recording/frame.ts';
+import { frozenError } from '../sessions/freeze.ts';
+import { cancelHeld } from './approval.ts';
+import { awaitAgain, bind, unseal } from './bindings.ts';
+import { createJudge, type Judge, recordedDecision, refusalOf, UNDECIDED } from './decisions.ts';
+import type { Call } from './exchange.ts';
+import { isNone, maskRequest, requestMasksOf, requestMasksOn, taggerOf } from './masking.ts';
+import { withoutOwnState } from './own-state.ts';
+import type { Place } from './place.ts';
+import { type ReadRequest, readBodiless, readBody, readPost } from './read-request.ts';
+import { MOST_READ_IN_VAIN, toGatewayError } from './refuse.ts';
+
+export type Reading = Pick<
+  Call,
+  'runtime' | 'inForce' | 'target' | 'request' | 'edge' | 'session' | 'principal' | 'access' | 'tap' | 'started'
+>;
+
+/** What is refused comes back as a call that may not be forwarded. */
+export async function readCall(reading: Reading, place: Place): Promise<Call> {
+  const { runtime, inForce, target, principal, access, session } = reading;
+  const { body, read, declined } = withoutOwnState(reading, await readIt(reading, place));
+  cancelHeld(session, read);
+  const judge = createJudge(runtime, inForce, target, { principal, access });
+  const decisions = await decideAll(judge, read);
+  const early =
+    place.refused ??
+    target.refused ??
+    read.refused ??
+    frozen(reading, read) ??
+    refusalOf(decisions) ??
+    changedTool(reading, read);
+  const bound = early === undefined ? await bind(reading, read) : unseal(reading);
+  const counted = early ?? bound.refused ?? (await overLimit(reading, decisions));
+  const masked = maskIt(reading, body, counted === undefined ? decisions : undefined);
+  const refused = counted ?? masked.refused;
+  if (refused !== undefined && early === undefined && bound.refused === undefined) {
+    awaitAgain(session, read, bound.upstream);
+  }
+  return {
+    ...reading,
+    judge,
+    decisions,
+    body: masked.body,
+    masks: masked.masks,
+    hidesArguments: masked.hides,
+    declinedElicitation: declined,
+    read: refused === undefined ? read : { ...read, refused },
+    messages: read.messages.map((message, index) => recordedMessage(message, decisions[index] ?? UNDECIDED)),
+    mcpSession: bound.upstream,
+  };
+}
+
+async function readIt({ request, target }: Reading, place: Place): Promise<{ body: Buffer; read: ReadRequest }> {
+  let body: Buffer = Buffer.alloc(0);
+  let read: ReadRequest;
+  try {
+    const { requestBytes } = target.connection.limits;
+    // A call without a place is read only as far as it takes to answer it by its id.
+    const most = place.refused === undefined ? requestBytes : Math.min(requestBytes, MOST_READ_IN_VAIN);
+    body = await readBody(request, most, place.signal);
+    read = request.method === 'POST' ? readPost(request, body) : readBodiless(request, body);
+  } catch (error) {
+    read = { messages: [], batch: false, era: 'legacy', refused: toGatewayError(error) };
+  }
+  return { body, read: target.transport === 'sse-message' ? { ...read, elsewhere: true } : read };
+}
+
+async function decideAll(judge: Judge, { messages }: ReadRequest): Promise<Decision[]> {
+  const decisions: Decision[] = [];
+  for (const message of messages) decisions.push(await judge.decide(message, 'client'));
+  return decisions;
+}
+
+function frozen({ runtime, session, principal }: Reading, read: ReadRequest): GatewayError | undefined {
+  const freeze = runtime.freezes.match({ connection: session.connection, principal, messages: read.messages });
+  return freeze === undefined ? undefined : frozenError(freeze);
+}
+
+/** With `changedTools: refuse` a tool runs as it was pinned, or not at all. */
+function changedTool({ runtime, inForce, target }: Reading, read: ReadRequest): GatewayError | undefined {
+  const { name, changedTools } = target.connection;
+  if (changedTools === 'flag') return undefined;
+  const pins = inForce.policy.set.pins.get(name);
+  for (const message of read.messages) {
+    if (message.method !== 'tools/call') continue;
+    const pin = pins === undefined ? undefined : findPin(pins, message.name ?? '');
+    if (pin === undefined || runtime.toolWatch.isChanged(name, pin)) return new GatewayError('tool_changed');
+  }
+  return undefined;
+}
+
+/** `maxCalls` of the rules that let it pass: one more than they allow does not. */
+async function overLimit(
+  { runtime, session }: Reading,
+  decisions: readonly Decision[],
+): Promise<GatewayError | undefined> {
+  const limits = decisions.flatMap((decision) =>
+    decision.limits.flatMap(({ rule, maxCalls }) => (maxCalls === undefined ? [] : [{ rule, ...maxCalls }])),
+  );
+  if (limits.length === 0) return undefined;
+  try {
+    const { full } = await runtime.callLimits.take(session.id, limits);
+    if (full === undefined) return undefined;
+    const detail = `Rule ${full.rule}: ${full.count} in ${full.per / 1000} s.`;
+    return new GatewayError('too_many_calls', 'not_forwarded', detail);
+  } catch (cause) {
+    return new GatewayError('state_unavailable', 'not_forwarded', undefined, { cause });
+  }
+}
+
+interface MaskedBody {
+  readonly body: Buffer;
+  readonly hides: boolean;
+  readonly masks: readonly RecordedMask[];
+  readonly refused?: GatewayError;
+}
+
+/**
+ * Before RECORD: no recording holds what a mask takes out, of a call that is refused (no `decisions`) what any rule of the
+ * connection takes out. What can't be masked is not recorded either.
+ */
+function maskIt(
+  { runtime, inForce, target, session, request }: Reading,
+  body: Buffer,
+  decisions: readonly Decision[] | undefined,
+): MaskedBody {
+  const masks =
+    decisions === undefined ? requestMasksOn(inForce.policy, target.connection.name) : requestMasksOf(decisions);
+  if (body.length === 0 || (isNone(masks) && target.connection.data !== 'pci'))
+    return { body, hides: false, masks: [] };
+  try {
+    const made = maskRequest(body, masks, target.connection, taggerOf(session, runtime.maskKey(inForce)));
+    // Mcp-Param-* mirrors arguments (2026-07-28, "Custom Headers from Tool Parameters"): it would hold what was taken out.
+    const mirrors = made.spans.length > 0 && Object.keys(request.headers).some((name) => name.startsWith('mcp-param-'));
+    if (!mirrors) return { body: made.bytes, hides: true, masks: made.spans };
+    const refused = new GatewayError('mask_failed', 'not_forwarded', 'A header repeats a masked argument.');
+    return { body: Buffer.alloc(0), hides: true, masks: [], refused };
+  } catch (error) {
+    return { body: Buffer.alloc(0), hides: true, masks: [], refused: toGatewayError(error) };
+  }
+}
+
+function recordedMessage(
+  { kind, id, method, name }: ReadRequest['messages'][number],
+  decision: Decision,
+): RequestMessage {
+  return {
+    kind,
+    ...(id === undefined ? {} : { id }),
+    ...(method === undefined ? {} : { method }),
+    ...(name === undefined ? {} : { name }),
+    decision: recordedDecision(decision),
+  };
+}
+
+/** What the client calls itself is known with its first message: an event, once and when it changes. */
+export function noteClient({ session, read }: Call): void {
+  const client = clientInfoOf(read.messages);
+  if (client === undefined) return;
+  const said = `${client.name} ${client.version ?? ''}`;
+  if (session.client === said) return;
+  session.client = said;
+  session.strand.append({ type: 'event', event: { name: 'client', client } });
+}
