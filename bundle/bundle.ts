@@ -76,7 +76,13 @@ function options(root: string, program: Program) {
     banner: {
       js: "import { createRequire as createBundleRequire } from 'node:module';\nconst require = createBundleRequire(import.meta.url);",
     },
-    plugins: [versionAlone(root), builtinsLate, wasmInside, restAlone, ...(program === 'verbatim' ? [withoutDemo(root)] : [])],
+    plugins: [
+      versionAlone(root),
+      builtinsLate,
+      wasmInside,
+      restAlone,
+      ...(program === 'verbatim' ? [withoutDemo(root)] : []),
+    ],
   } satisfies BuildOptions;
 }
 

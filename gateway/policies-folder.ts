@@ -17,7 +17,7 @@ export type ReadFolder =
   | { readonly ok: true; readonly files: readonly PolicyFile[] }
   | { readonly ok: false; readonly problems: readonly FolderProblem[] };
 
-/** What is wrong with a file itself. `file` is relative to the folder, or the folder as it was given. */
+/** What is wrong with a file itself. `file` is relative to the folder, and empty where it is the folder. */
 export interface FolderProblem {
   readonly file: string;
   readonly problem: string;
@@ -45,7 +45,7 @@ export function readPoliciesFolder(path: string): ReadFolder {
   const files: PolicyFile[] = [];
   const top = entriesOf(path);
   if (top === undefined) {
-    const problem = { file: path, problem: 'is no folder that can be read', fix: 'Name the folder that has access/.' };
+    const problem = { file: '', problem: 'is no folder that can be read', fix: 'Name the folder that has access/.' };
     return { ok: false, problems: [problem] };
   }
   for (const { name } of top) {
@@ -70,7 +70,7 @@ export function readPoliciesFolder(path: string): ReadFolder {
     }
   }
   if (files.length > MOST_FILES) {
-    problems.push({ file: path, problem: `has more than ${MOST_FILES} files`, fix: 'Say rules together.' });
+    problems.push({ file: '', problem: `has more than ${MOST_FILES} files`, fix: 'Say rules together.' });
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, files };
 }

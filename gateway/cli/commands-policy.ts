@@ -8,7 +8,7 @@ import type { PolicyPinOptions } from './policy-pin.ts';
 
 const FOLDER = 'policies';
 
-export function addPolicy(program: Command, context: Context, finish: Finish): void {
+export function addPolicies(program: Command, context: Context, finish: Finish): void {
   const policy = program.command('policy').description('look at policies: rules, golden decisions, pinned tools');
 
   policy

@@ -6,7 +6,7 @@
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.ts';
 import { addApproving } from './commands-approving.ts';
-import { addPolicy } from './commands-policy.ts';
+import { addPolicies } from './commands-policy.ts';
 import { addFreezing, addReading } from './commands-reading.ts';
 import { addRunning } from './commands-running.ts';
 import { CommandError, type Context, createContext } from './context.ts';
@@ -61,7 +61,7 @@ function createProgram(context: Context, finish: Finish): Command {
       examples('npx verbatim demo', 'npx verbatim sessions', 'npx verbatim show latest', 'npx verbatim verify --all'),
     );
   addRunning(program, context, finish);
-  addPolicy(program, context, finish);
+  addPolicies(program, context, finish);
   addReading(program, context, finish);
   addFreezing(program, context, finish);
   addApproving(program, context, finish);

@@ -1,6 +1,6 @@
 /** `verbatim policy check`: every mistake in a folder of policies, and what is most likely one. */
-import type { Config } from '../config.ts';
-import { type CheckedConnection, checkAgainst, lint } from '../policy/check.ts';
+import { checkedConnections } from '../policies.ts';
+import { checkAgainst, lint } from '../policy/check.ts';
 import { readGolden } from '../policy/golden.ts';
 import { isDecisions } from '../policy/load.ts';
 import type { PolicyProblem } from '../policy/policy-set.ts';
@@ -27,7 +27,7 @@ export async function runPolicyCheck(
   if (opened.ok) {
     problems.push(...opened.files.filter(({ path }) => isDecisions(path)).flatMap((file) => readGolden(file).problems));
     if (options.config !== undefined)
-      problems.push(...checkAgainst(opened.set, connectionsOf(loadChosen(options.config))));
+      problems.push(...checkAgainst(opened.set, checkedConnections(loadChosen(options.config).connections)));
   }
   const ok = problems.every(({ level }) => level === 'warning' && options.strict !== true);
   const digest = opened.ok ? opened.set.digest : undefined;
@@ -41,14 +41,4 @@ export async function runPolicyCheck(
     await context.out.write(escapeForTerminal(`${folder}: good. ${rules}. Policy ${digest}.`).concat('\n'));
   }
   return ok ? 0 : 1;
-}
-
-/** What a configuration says of its connections; `dialect` and `data` where it has them. */
-export function connectionsOf({ connections }: Config): Record<string, CheckedConnection> {
-  return Object.fromEntries(
-    Object.entries(connections).map(([name, connection]) => {
-      const { dialect, data, groups } = connection as CheckedConnection;
-      return [name, { ...(dialect && { dialect }), ...(data && { data }), ...(groups && { groups }) }];
-    }),
-  );
 }

@@ -10,7 +10,6 @@ import type { Dialect } from '../policy/statement.ts';
 import { MAX_FILE } from '../yaml-file.ts';
 import { loadChosen } from './chosen-configuration.ts';
 import { CommandError, type Context } from './context.ts';
-import { connectionsOf } from './policy-check.ts';
 import { openGoodPolicy } from './policy-folder.ts';
 import { decideWhole, type PolicyParts } from './policy-parts.ts';
 import { escapeForTerminal } from './terminal.ts';
@@ -34,8 +33,8 @@ export async function runPolicyExplain(
 ): Promise<number> {
   const { set } = openGoodPolicy(folder, parts.compilePattern);
   const input = inputOf(context, options);
-  const configured = options.config === undefined ? {} : connectionsOf(loadChosen(options.config));
-  const dialect = options.dialect ?? configured[options.connection]?.dialect;
+  const configured = options.config === undefined ? undefined : loadChosen(options.config).connections;
+  const dialect = options.dialect ?? configured?.[options.connection]?.dialect;
   const explanation = await decideWhole((readings) => explain(set, input, readings, dialect), parts.read);
   if (options.json === true) {
     await context.out.write(`${JSON.stringify({ folder, digest: set.digest, ...explanation }, null, 2)}\n`);

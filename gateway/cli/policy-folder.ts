@@ -16,9 +16,7 @@ export type OpenedPolicy =
 export function openPolicy(folder: string, compilePattern: CompilePattern): OpenedPolicy {
   const read = readPoliciesFolder(folder);
   if (!read.ok) {
-    const problems = read.problems.map(({ file, problem, fix }): PolicyProblem => {
-      return { level: 'error', file, line: 0, column: 0, key: '', problem: `${file} ${problem}`, fix };
-    });
+    const problems = read.problems.map((one) => ({ level: 'error' as const, line: 0, column: 0, key: '', ...one }));
     return { ok: false, problems };
   }
   const loaded = loadPolicy(read.files, compilePattern);
@@ -33,10 +31,13 @@ export function openGoodPolicy(folder: string, compilePattern: CompilePattern) {
 }
 
 export async function writeProblem(context: Context, folder: string, problem: PolicyProblem): Promise<void> {
-  const { level, file, line, problem: words, fix } = problem;
+  const { level, file, line, key, problem: words, fix } = problem;
   const { paint } = context.out;
   const told = level === 'error' ? paint('red', 'error') : paint('yellow', 'warning');
+  const where = file === '' ? folder : `${folder}/${file}`;
   const text =
-    line === 0 ? `${file === '' ? folder : ''} ${words}. Fix: ${fix}` : problemWords(`${folder}/${file}`, problem);
-  await context.out.write(`${told} ${escapeForTerminal(text.trimStart())}\n`);
+    line === 0
+      ? `${where}: ${key === '' ? '' : `${key} `}${words}. Fix: ${fix}`
+      : problemWords(where, { ...problem, file: where });
+  await context.out.write(`${told} ${escapeForTerminal(text)}\n`);
 }

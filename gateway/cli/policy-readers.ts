@@ -3,12 +3,12 @@ import { compilePattern } from '../policy/masks/pattern.ts';
 import { createStatementReader } from '../statements/reader.ts';
 import type { PolicyParts } from './policy-parts.ts';
 
-/** Runs with the parsers of a gateway, and ends them afterwards. */
+/** The reader's thread starts with the first statement, and is gone when the command is done. */
 export async function withParts<T>(run: (parts: PolicyParts) => Promise<T>): Promise<T> {
-  const statements = createStatementReader();
+  const reader = createStatementReader();
   try {
-    return await run({ compilePattern, read: statements.read });
+    return await run({ compilePattern, read: reader.read });
   } finally {
-    await statements.close();
+    await reader.close();
   }
 }

@@ -153,6 +153,8 @@ const REFUSED: readonly (readonly [unknown, RegExp])[] = [
   ['args.q.join(",") == "a"', /not known here/],
   ['cel.bind(x, args.q, x == x)', /not known here/],
   ['bytes(args.q) == b"a"', /not known here/],
+  ['b"a" == b"b"', /bytes or an unsigned/],
+  ['args.n in [1u]', /bytes or an unsigned/],
   ['args.q', /true or false/],
   ['tool', /true or false/],
   ['principal.email', /true or false/],

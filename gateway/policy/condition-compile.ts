@@ -56,6 +56,11 @@ function compile(source: string, parts: Parts): CompiledCondition {
   if ('problem' in parsed) return { ok: false, ...parsed };
   const refused = refusalOf(parsed.ast, (call) => refusalOfCall(call, parts.environments));
   if (refused !== undefined) return { ok: false, ...refused };
+  const { reads, loops, literals } = contentsOf(parsed.ast);
+  // The library compares them otherwise than CEL does, and JSON has neither.
+  if (literals.some((value) => typeof value === 'object' && value !== null)) {
+    return refuse('has bytes or an unsigned number', 'Write texts in quotes, and numbers as 5 or 5.0.');
+  }
   const run = withStandIns(source, parsed.ast, parts.environment);
   if (run === undefined)
     return refuse('is spelt in a way that can not be followed', 'Write calls as text.matches("…").');
@@ -66,7 +71,7 @@ function compile(source: string, parts: Parts): CompiledCondition {
   // A variable alone passes as whatever it is: only true and false are decisions.
   if (checked.type !== 'bool') return refuse('does not give true or false', `Write for example ${EXAMPLE}.`);
   const clauses = clausesOf(source, parsed.ast, parts);
-  return { ok: true, condition: conditionOf({ source, ast: parsed.ast, run, clauses }, parts) };
+  return { ok: true, condition: conditionOf({ source, reads, loops, run, clauses }, parts) };
 }
 
 function refuse(problem: string, fix: string): { readonly ok: false } & Refusal {
@@ -154,13 +159,13 @@ function conjuncts(node: ASTNode): ASTNode[] {
 
 interface Made {
   readonly source: string;
-  readonly ast: ASTNode;
+  readonly reads: ReadonlySet<string>;
+  readonly loops: boolean;
   readonly run: (variables: Readonly<Record<string, unknown>>) => unknown;
   readonly clauses: Condition['clauses'];
 }
 
-function conditionOf({ source, ast, run, clauses }: Made, { environments, facts }: Parts): Condition {
-  const { reads, loops } = contentsOf(ast);
+function conditionOf({ source, reads, loops, run, clauses }: Made, { environments, facts }: Parts): Condition {
   const looksInside = reads.has('args') || reads.has('params');
   return {
     source,
@@ -182,17 +187,25 @@ function conditionOf({ source, ast, run, clauses }: Made, { environments, facts 
   };
 }
 
-/** The variables that a tree names (those of its loops too: they can only be more), and whether it loops. */
-function contentsOf(ast: ASTNode): { reads: ReadonlySet<string>; loops: boolean } {
+interface Contents {
+  readonly reads: ReadonlySet<string>;
+  readonly loops: boolean;
+  readonly literals: readonly unknown[];
+}
+
+/** The variables that a tree names (those of its loops too: they can only be more), whether it loops, what it writes out. */
+function contentsOf(ast: ASTNode): Contents {
   const reads = new Set<string>();
+  const literals: unknown[] = [];
   let loops = false;
   const look = (node: unknown): void => {
     if (Array.isArray(node)) for (const one of node) look(one);
     if (!isNode(node)) return;
     if (node.op === 'id') reads.add(node.args);
+    if (node.op === 'value') literals.push(node.args);
     if (node.op === 'rcall' && MACROS.has(node.args[0])) loops = true;
     look(node.args);
   };
   look(ast);
-  return { reads, loops };
+  return { reads, loops, literals };
 }

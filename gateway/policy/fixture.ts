@@ -18,10 +18,9 @@ export const load = (...files: PolicyFile[]) => loadPolicy(files, compilePattern
 /** A policy of rules as YAML would give them; each needs a name and an effect, the rest is for anybody, anywhere. */
 export function setOf(rules: readonly object[], pins: Record<string, readonly ListedTool[]> = {}): PolicySet {
   const whole = rules.map((rule) => ({ principals: 'any', connections: ['*'], ...rule }));
-  const tools = Object.entries(pins).map(([connection, listed]) => ({
-    path: `tools/${connection}.json`,
-    text: writePins(connection, listed),
-  }));
+  const tools = Object.entries(pins).map(([connection, listed]) => {
+    return { path: `tools/${connection}.json`, text: writePins(connection, listed) };
+  });
   const loaded = load({ path: 'access/test.yaml', text: JSON.stringify({ rules: whole }) }, ...tools);
   assert.ok(loaded.ok, JSON.stringify(loaded));
   return loaded.set;

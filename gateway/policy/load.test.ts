@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { compilePattern, load } from './fixture.ts';
 import { loadPolicy } from './load.ts';
-import { digestOfTool, type ListedTool } from './pins.ts';
+import { writePins } from './pins.ts';
 
 const GOOD = `rules:
   - name: analysts-read-orders
@@ -214,38 +214,29 @@ test('sizes: a file, rules', () => {
   assert.deepEqual(problems(access(rules(0), 'one'), access(rules(600), 'two')), [':0:0 ']);
 });
 
-const TOOL: ListedTool = {
+const TOOL = {
   name: 'query',
   inputSchema: { type: 'object', properties: { sql: { type: 'string' }, n: { type: 'integer' } } },
 };
-const pins = (tools: readonly object[], connection = 'orders', path = `tools/${connection}.json`) => ({
-  path,
-  text: JSON.stringify({ v: 1, connection, tools }),
-});
-const pinned = { ...TOOL, digest: digestOfTool(TOOL) };
+const pins = { path: 'tools/orders.json', text: writePins('orders', [TOOL]) };
 
-test('pins: whole, under their connection’s name, each tool once, each with its own digest', () => {
-  assert.ok(load(pins([pinned])).ok);
-  assert.equal(problems(pins([{ ...pinned, digest: '0'.repeat(64) }])).length, 1);
-  assert.equal(problems(pins([{ ...pinned, description: 'other' }])).length, 1);
-  assert.equal(problems(pins([pinned, pinned])).length, 1);
-  assert.equal(problems(pins([pinned], 'orders', 'tools/other.json')).length, 1);
-  assert.equal(problems(pins([{ ...pinned, extra: 1 }])).length, 1);
-  assert.equal(
-    problems({ path: 'tools/orders.json', text: '{"v":1,"v":1,"connection":"orders","tools":[]}' }).length,
-    1,
-  );
-  const one = load(pins([pinned]));
+test('pins are part of what is in force, and their mistakes of what is named', () => {
+  const one = load(pins);
   const none = load();
   assert.ok(one.ok && none.ok && one.set.digest !== none.set.digest);
+  assert.equal(one.set.pins.get('orders')?.tools.length, 1);
+  const changed = { ...pins, text: pins.text.replace('"integer"', '"string"') };
+  assert.deepEqual(problems(changed), ['tools/orders.json:0:0 tools.0.digest']);
+  assert.equal(problems({ ...pins, path: 'tools/other.json' }).length, 1);
+  assert.equal(problems({ ...pins, text: `${pins.text}${' '.repeat(1024 * 1024)}` }).length, 1);
 });
 
 test('a condition is held to pinned arguments where tools and connections are named to the letter', () => {
   const rule = (tools: string, condition: string) => one(`tools: ${tools}\ncondition: ${condition}\neffect: allow`);
-  assert.ok(load(pins([pinned]), rule('[query]', 'args.sql == "x" && args.n == 5')).ok);
-  assert.equal(problems(pins([pinned]), rule('[query]', 'args.sqll == "x"')).length, 1);
-  assert.ok(load(pins([pinned]), rule('["quer*"]', 'args.sqll == "x"')).ok);
-  assert.ok(load(pins([pinned]), rule('[query, other]', 'args.sqll == "x"')).ok);
+  assert.ok(load(pins, rule('[query]', 'args.sql == "x" && args.n == 5')).ok);
+  assert.equal(problems(pins, rule('[query]', 'args.sqll == "x"')).length, 1);
+  assert.ok(load(pins, rule('["quer*"]', 'args.sqll == "x"')).ok);
+  assert.ok(load(pins, rule('[query, other]', 'args.sqll == "x"')).ok);
   assert.ok(load(rule('[query]', 'args.sqll == "x"')).ok);
 });
 
