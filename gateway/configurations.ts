@@ -49,6 +49,8 @@ export async function openConfigurations(deps: {
   /** Makes what serves the section `login`. Throws in words where it can't take force. */
   openLogin(config: Config): Promise<Login | undefined>;
   userCredentials?: UserCredentials | undefined;
+  /** A policy is about to take force. */
+  preparePolicy?(policy: Policy): void;
   /** Records an event; resolves when it is durable. */
   announce(name: string, details: Record<string, unknown>): Promise<void>;
   /** Records which recordings a new configuration switches; it takes force only when that is durable. */
@@ -76,6 +78,7 @@ export async function openConfigurations(deps: {
     const login = await deps.openLogin(loaded.config);
     await store.create(configurationName(loaded.digest), loaded.canonical);
     await store.create(policyName(policy.set.digest), policy.set.canonical);
+    deps.preparePolicy?.(policy);
     const { config, digest } = loaded;
     return hold({
       config,

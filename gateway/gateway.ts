@@ -25,7 +25,7 @@ import { createLocalSigner } from './ledger/signer.ts';
 import { drain, listen, listenForMetrics, mayListen, urlOf } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
-import { loadPolicies } from './policies.ts';
+import { loadPolicies, policiesStamp } from './policies.ts';
 import { loggableReason } from './proxy/credential-error.ts';
 import { createOrigins } from './proxy/origins.ts';
 import { createGatewayServer } from './proxy/routes.ts';
@@ -173,6 +173,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     refused: (facts) => system.refused(facts),
     event: (name, details) => system.event(name, details),
   });
+  const screening = createScreening({
+    google: config.google,
+    now,
+    failed: (facts) => log.warn({ event: 'screening_failed', ...facts }, 'The screening gave no verdict.'),
+  });
   const configurations = await openConfigurations({
     file: options.configFile,
     first: loaded,
@@ -181,6 +186,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log,
     now,
     openLogin: authorization.open,
+    preparePolicy({ set }) {
+      if (set.rules.some(({ screen }) => screen !== undefined)) void screening.prepare();
+    },
     userCredentials: authorization.credentials,
     announce: (name, details) => system.event(name, details),
     announceRecording: (next, before) => announceRecording(log, system, next, before),
@@ -225,11 +233,6 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   recorder.journal.onCommit((seconds) => metrics?.commit(seconds));
   let stopping = false;
   const statements = createStatementReader();
-  const screening = createScreening({
-    google: config.google,
-    now,
-    failed: (facts) => log.warn({ event: 'screening_failed', ...facts }, 'The screening gave no verdict.'),
-  });
   const runtime: Runtime = {
     inForce: configurations.inForce,
     replica,
@@ -295,7 +298,15 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const metricsServer = config.metrics === undefined ? undefined : await listenForMetrics(metrics, config.metrics);
   const url = urlOf(server);
 
+  /** Files of the policy, which come and go: the folder is looked at, and not each file watched. */
+  function lookAtPolicies(): void {
+    const now = policiesStamp(configurations.inForce().config.policies);
+    if (now !== stamp) watched();
+    stamp = now;
+  }
+
   async function tick(): Promise<void> {
+    lookAtPolicies();
     // A commit that fails leaves the journal refusing; only another commit can show that the disk is back.
     if (recorder.journal.failed()) await system.event('recording.resumed');
     await sessions.sweep({ ...configurations.inForce().config.sessions, sessionsPerPrincipal: 0 });
@@ -309,6 +320,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         log.error({ event: 'reload_failed', err: error }, 'Reading the configuration again failed.'),
       );
   watchFile(options.configFile, { interval: POLL_FILE_MS }, watched);
+  let stamp = policiesStamp(config.policies);
   const ticking = repeat(tick, TICK_MS, (error) =>
     log.error({ event: 'tick_failed', err: error }, 'Housekeeping failed; it is tried again.'),
   );

@@ -1,4 +1,5 @@
 /** The policy that a configuration names: whole, or not at all with every mistake of its files. */
+import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
 import { readPoliciesFolder } from './policies-folder.ts';
@@ -43,4 +44,24 @@ export function checkedConnections(connections: Config['connections']): Record<s
 
 function at(folder: string, file: string): string {
   return file === '' ? folder : join(folder, file);
+}
+
+/** Differs where a file of the policy has come, gone or been written: by names, sizes and times. */
+export function policiesStamp(folder: string): string {
+  if (folder === 'allow-all') return '';
+  return ['access', 'tools'].map((name) => stampOf(join(folder, name))).join('\n');
+}
+
+function stampOf(folder: string): string {
+  try {
+    const names = readdirSync(folder).sort();
+    return names
+      .map((name) => {
+        const { mtimeMs, size, ino } = lstatSync(join(folder, name));
+        return JSON.stringify([name, mtimeMs, size, ino]);
+      })
+      .join('\n');
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code);
+  }
 }

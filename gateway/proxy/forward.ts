@@ -127,11 +127,12 @@ function wayBackFor(call: Call, masks: Masks, over: AbortSignal): WayBack {
       }),
     );
     if (asksForList(read)) stages.push(createListStage(call));
-    if (call.decisions.some(({ screens }) => screens.length > 0)) stages.push(createScreeningStage(call, over));
   }
   if (!isNone(masks) || target.connection.data === 'pci') {
     stages.push(createMaskStage(masks, target.connection, taggerOf(session, runtime.maskKey(inForce))));
   }
+  // Behind the masks: what they take out is shown to no other service either.
+  if (call.decisions.some(({ screens }) => screens.length > 0)) stages.push(createScreeningStage(call, over));
   return createWayBack(screen, stages);
 }
 

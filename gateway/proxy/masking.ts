@@ -5,6 +5,7 @@
 import { createSecretKey, hkdfSync } from 'node:crypto';
 import type { ConnectionConfig } from '../config.ts';
 import { type Fate, GatewayError } from '../errors.ts';
+import { createSseSplitter } from '../mcp/sse.ts';
 import type { Policy } from '../policy/decide.ts';
 import type { Decision } from '../policy/decision.ts';
 import { findAuthenticationData } from '../policy/masks/authentication.ts';
@@ -102,8 +103,16 @@ export function createMaskStage(masks: Masks, { data }: Pick<ConnectionConfig, '
       if (part.comment === true || part.json !== true) return maskText(part.bytes, seek);
       return maskJson(part.bytes, { ...seek, where: 'response' });
     });
-    return spans.length === 0 ? part : ({ ...part, bytes, masks: spans } satisfies OutPart);
+    if (spans.length === 0) return part;
+    return { ...part, bytes, masks: spans, ...(part.data === undefined ? {} : { data: dataOf(part, bytes) }) };
   };
+}
+
+/** What its reader will have. */
+function dataOf({ event }: OutPart, bytes: Buffer): Buffer {
+  if (event !== true) return bytes;
+  const [read] = createSseSplitter({ maxEventBytes: bytes.length }).push(bytes);
+  return read?.data ?? Buffer.alloc(0);
 }
 
 function sseOf({ bytes, data }: OutPart): { kind: 'event'; bytes: Buffer; data?: Buffer } {
