@@ -23,7 +23,7 @@ export interface OutPart {
   readonly whole?: true;
   /** Its body was sent as JSON. */
   readonly json?: true;
-  /** An event that the stream's end broke off. */
+  /** An event or a comment that the stream's end broke off. */
   readonly incomplete?: boolean;
   /** What was taken out of it, and what its screening said. */
   readonly masks?: readonly RecordedMask[];
@@ -99,7 +99,14 @@ function createSseStream(eventBytes: number): ResponseStream {
   return {
     kind: 'sse',
     push: (chunk) => splitter.push(chunk).map(toPart),
-    end: () => splitter.end().map(toPart),
+    end: () =>
+      splitter.end().map((part) => {
+        const made = toPart(part);
+        // A comment goes on until its line ends.
+        return made.comment === true && !/[\r\n]$/.test(made.bytes.toString('latin1', made.bytes.length - 1))
+          ? { ...made, incomplete: true }
+          : made;
+      }),
   };
 }
 

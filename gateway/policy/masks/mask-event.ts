@@ -1,10 +1,9 @@
-import { isUtf8 } from 'node:buffer';
 import { LF, SPACE } from '../../mcp/ascii.ts';
 import { BOM, colonOf, lineEnd, type SsePart } from '../../mcp/sse.ts';
 import { JsonTextError } from '../../mcp/walk.ts';
 import { applyEdits, type MaskEdit } from './apply.ts';
 import { jsonEdits, type MaskOptions } from './mask-json.ts';
-import { textEdits } from './mask-text.ts';
+import { checkEncoding, textEdits } from './mask-text.ts';
 import { MaskError, type Masked } from './masked.ts';
 
 /** One `data` field: where its value stands in the event, and where in the data that all of them make. */
@@ -44,7 +43,7 @@ const BEGINS_AS_MESSAGE = /^[\ufeff \t\r\n]*(?:\[[ \t\r\n]*)?\{/;
  */
 export function maskEvent(part: Pick<SsePart, 'kind' | 'bytes' | 'data' | 'incomplete'>, options: MaskOptions): Masked {
   const { bytes } = part;
-  if (!isUtf8(bytes)) throw new MaskError('It is not UTF-8.');
+  checkEncoding(bytes);
   const { lines, data } = readAsSplit(part);
   for (const { start, colon, end } of lines.fields) {
     const from = NAMED.test(bytes.toString('latin1', start, colon)) ? colon : start;
