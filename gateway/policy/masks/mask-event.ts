@@ -1,4 +1,5 @@
 import { LF, SPACE } from '../../mcp/ascii.ts';
+import { beginsAsMessage } from '../../mcp/begins.ts';
 import { BOM, colonOf, lineEnd, type SsePart } from '../../mcp/sse.ts';
 import { JsonTextError } from '../../mcp/walk.ts';
 import { applyEdits, type MaskEdit } from './apply.ts';
@@ -29,8 +30,6 @@ interface Lines {
 }
 
 const NAMED = /^(?:id|event|retry)$/;
-/** What a lenient reader could still take for a message. */
-const BEGINS_AS_MESSAGE = /^[\ufeff \t\r\n]*(?:\[[ \t\r\n]*)?\{/;
 
 /**
  * Masks one part of an event stream: the data of an event as a message (maskJson), and comments as text. Lines of other
@@ -63,7 +62,7 @@ function dataEdits(data: Buffer, incomplete: boolean, options: MaskOptions): Mas
     return jsonEdits(data, options);
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error;
-    if (!incomplete && !BEGINS_AS_MESSAGE.test(data.toString('utf8'))) return textEdits(data, options);
+    if (!incomplete && !beginsAsMessage(data)) return textEdits(data, options);
     throw new MaskError('The data of an event is not JSON.', { cause: error });
   }
 }
