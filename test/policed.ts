@@ -19,6 +19,8 @@ export interface Policed {
   /** What has reached the upstream: messages, in their order. */
   readonly reached: Said[];
   readonly policies: string;
+  /** Its address. */
+  readonly upstream: string;
   /** What the upstream answers from now on: a result, a whole message, or (text) an event stream. */
   answer(next: (message: Said) => unknown): void;
   /** Sends a request of ana's, or of whose token this is. */
@@ -62,6 +64,7 @@ export async function startPoliced(rules: string, options: UnderTestOptions = {}
     gateway,
     reached,
     policies,
+    upstream: upstream.url,
     answer(made) {
       next = made;
     },
