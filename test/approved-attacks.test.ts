@@ -10,6 +10,7 @@ import { createFreeze, liftFreeze } from '../gateway/sessions/freeze-record.ts';
 import { revokeSession } from '../gateway/sessions/revoke.ts';
 import { openStore } from '../gateway/store/open.ts';
 import { secret } from './canaries.ts';
+import { createGate } from './gate.ts';
 import { type GatewayUnderTest, startGatewayInFrontOf } from './gateway-under-test.ts';
 import { type Policed, type Reply, startPoliced } from './policed.ts';
 import { call as rawCall } from './raw-client.ts';
@@ -347,6 +348,25 @@ describe('approved calls, attacked', () => {
       );
     } finally {
       await strict.close();
+    }
+  });
+
+  test('a journal that fails while a call is held lets it out neither then nor afterwards', async () => {
+    const gate = createGate();
+    const one = await startPoliced(RULES, { approvalHold: 30_000, fileSystem: gate.fileSystem });
+    try {
+      const held = one.send('tools/call', refund(1));
+      const theirs = one.gateway.gateway.approving.approvals;
+      await until(async () => (await theirs.waitingFor(LEA)).length > 0);
+      const [asked] = await theirs.waitingFor(LEA);
+      gate.fail(new Error('disk full'));
+      await decide(asked?.id ?? '', 'approve', theirs);
+      const reply = await held;
+      assert.deepEqual([reply.code, reply.body.includes('"fate":"not_forwarded"')], ['recording_unavailable', true]);
+      assert.equal(one.reached.length, 0);
+    } finally {
+      gate.open();
+      await one.close();
     }
   });
 
