@@ -168,6 +168,8 @@ describe('approved calls, attacked', () => {
     await decide(asked.id);
     const others: object[] = [
       refund(orders, { _meta: { x: 1 } }),
+      refund(orders, { _meta: { baggage: 'tenant=other' } }),
+      refund(orders, { _meta: { 'io.modelcontextprotocol/related-task': { taskId: 'x' } } }),
       refund(orders, { task: {} }),
       refund(orders, { extra: 1 }),
       { name: 'refund', arguments: { order: orders, more: null } },

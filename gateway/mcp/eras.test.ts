@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import {
   allowsBatch,
   checkHeaders,
+  checkParams,
   claimsVersion,
   decodeHeaderValue,
   type Era,
@@ -214,4 +215,17 @@ describe('decodeHeaderValue', () => {
       { numRuns: 300 },
     );
   });
+});
+
+test('headers of arguments say what some argument says', () => {
+  const call = {
+    params: { name: 'x', arguments: { region: 'eu', n: 7, deep: [{ on: true, text: 'ü' }], none: null } },
+  };
+  const base64 = `=?base64?${Buffer.from('ü').toString('base64')}?=`;
+  for (const value of ['eu', ' eu ', '7', '7.0', 'true', base64]) assert.equal(checkParams([value], [call]), undefined);
+  for (const value of ['us', '8', 'x', 'region', 'false', 'null', '', '=?base64?!?=']) {
+    assert.equal(checkParams([value], [call])?.code, 'header_mismatch', value);
+  }
+  assert.equal(checkParams(['eu'], [{}])?.code, 'header_mismatch');
+  assert.equal(checkParams([], [{}]), undefined);
 });

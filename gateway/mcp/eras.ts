@@ -136,6 +136,37 @@ function isRequired(message: ClientMessage, era: Era): boolean {
   return era === 'modern' && message.kind === 'request';
 }
 
+/**
+ * Compares headers that mirror arguments with the arguments (2026-07-28, "Custom Headers from Tool Parameters"). Which of
+ * them each one mirrors stands in a schema that is not at hand, so its value must be that of some argument: a server that
+ * reads the header is told nothing that policy has not seen. `values`: of all headers whose name begins with Mcp-Param-.
+ */
+export function checkParams(
+  values: readonly string[],
+  messages: readonly Pick<ClientMessage, 'params'>[],
+): HeaderRefusal | undefined {
+  if (values.length === 0) return undefined;
+  const known = new Set(messages.flatMap(({ params }) => scalarsIn(ownMember(params, 'arguments'))));
+  for (const value of values) {
+    const decoded = decodeHeaderValue(withoutSpace(value));
+    if (decoded === undefined) return mismatch('A header of an argument is not validly encoded.');
+    const number = /^-?\d/.test(decoded) ? String(Number(decoded)) : decoded;
+    if (!known.has(decoded) && !known.has(number))
+      return mismatch('A header of an argument is no argument of the body.');
+  }
+  return undefined;
+}
+
+function scalarsIn(root: unknown): string[] {
+  const found: string[] = [];
+  const waiting = [root];
+  for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
+    if (typeof value !== 'object') found.push(String(value));
+    else if (value !== null) for (const child of Object.values(value)) waiting.push(child);
+  }
+  return found;
+}
+
 const PREFIX = '=?base64?';
 const SUFFIX = '?=';
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;

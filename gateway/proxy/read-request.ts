@@ -1,7 +1,7 @@
 /** Reads what a client sent, strictly: what two parsers could read differently is refused before anybody acts on it. */
 import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../errors.ts';
-import { allowsBatch, checkHeaders, type Era, eraOf } from '../mcp/eras.ts';
+import { allowsBatch, checkHeaders, checkParams, type Era, eraOf } from '../mcp/eras.ts';
 import { parseStrictJson } from '../mcp/json.ts';
 import { type ClientMessage, readMessages } from '../mcp/message.ts';
 import type { Asked } from './answer.ts';
@@ -91,7 +91,13 @@ export function readPost(request: IncomingMessage, body: Buffer): ReadRequest {
     mcpMethod: single(request, 'mcp-method'),
     mcpName: single(request, 'mcp-name'),
   };
-  const unlike = checkHeaders(mirror, read.messages, era);
+  const params = Object.keys(request.headers).filter((name) => name.startsWith('mcp-param-'));
+  const unlike =
+    checkHeaders(mirror, read.messages, era) ??
+    checkParams(
+      params.map((name) => single(request, name) ?? ''),
+      read.messages,
+    );
   const { messages, batch } = read;
   if (unlike === undefined) return { messages, batch, era };
   return { messages, batch, era, refused: new GatewayError(unlike.code, 'not_forwarded', unlike.words) };
