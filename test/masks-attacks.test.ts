@@ -404,6 +404,12 @@ describe('masks, attacked', () => {
     );
     answering(answered(result({ tasks: [{ taskId: 'task-masked', statusMessage: EMAIL }] })));
     assert.doesNotMatch(await send({ jsonrpc: '2.0', id: 1, method: 'tasks/list' }), VALUE, 'in a list');
+    const reply = { taskId: 'task-masked', inputResponses: { a: { action: 'accept', content: { who: EMAIL } } } };
+    answering(answered(result({})));
+    const before = upstream.received().length;
+    await send({ jsonrpc: '2.0', id: 1, method: 'tasks/update', params: reply });
+    assert.match(upstream.received().slice(before), /\[email:/);
+    assert.doesNotMatch(upstream.received().slice(before), VALUE, 'what a task is given');
     // A subscription is told how each task of the session ends: that of the masked call too.
     const notice = told('notifications/tasks', { taskId: 'task-masked', status: 'completed', result: text(EMAIL) });
     answering(streamed(event(notice), DONE));

@@ -10,7 +10,7 @@ import { changedTool } from './changed-tool.ts';
 import { createJudge, type Judge, recordedDecision, refusalOf, UNDECIDED } from './decisions.ts';
 import type { Call } from './exchange.ts';
 import { findBeside } from './masked-headers.ts';
-import { isNone, maskRequest, requestMasksOf, requestMasksOn, taggerOf } from './masking.ts';
+import { isNone, maskRequest, NO_MASKS, requestMasksOf, requestMasksOn, taggerOf, union } from './masking.ts';
 import { withoutOwnState } from './own-state.ts';
 import type { Place } from './place.ts';
 import { type ReadRequest, readBodiless, readBody, readPost } from './read-request.ts';
@@ -38,7 +38,7 @@ export async function readCall(reading: Reading, place: Place): Promise<Call> {
     changedTool(reading, read);
   const bound = early === undefined ? await bind(reading, read) : unseal(reading);
   const counted = early ?? bound.refused ?? (await overLimit(reading, decisions));
-  const masked = maskIt(reading, body, counted === undefined ? decisions : undefined);
+  const masked = maskIt(reading, body, counted === undefined ? decisions : undefined, read.messages);
   const screened =
     counted === undefined && masked.refused === undefined
       ? await screenRequest(reading, masked.body, decisions, place.signal)
@@ -135,9 +135,12 @@ function maskIt(
   { runtime, inForce, target, session, request }: Reading,
   body: Buffer,
   decisions: readonly Decision[] | undefined,
+  messages: ReadRequest['messages'],
 ): MaskedBody {
-  const masks =
-    decisions === undefined ? requestMasksOn(inForce.policy, target.connection.name) : requestMasksOf(decisions);
+  // What a task is given goes to a call whose rule is not asked now.
+  const isKnown = decisions !== undefined && !messages.some(({ method }) => method === 'tasks/update');
+  const all = isKnown ? NO_MASKS : requestMasksOn(inForce.policy, target.connection.name);
+  const masks = union([requestMasksOf(decisions ?? []), all]);
   const { hidden, isMeant } = findBeside(request.rawHeaders, target.search, masks);
   try {
     const made =
