@@ -25,6 +25,7 @@ const PROGRAMS = ['verbatim', 'demo'] as const;
 type Program = (typeof PROGRAMS)[number];
 
 const BUILTIN = 'builtin';
+const REST = 'rest';
 
 /** Folders whose code must not be in a program. */
 const KEPT_OUT: Record<Program, RegExp> = { verbatim: /^(demo|test|bench)\//, demo: /^(test|bench)\// };
@@ -75,7 +76,13 @@ function options(root: string, program: Program) {
     banner: {
       js: "import { createRequire as createBundleRequire } from 'node:module';\nconst require = createBundleRequire(import.meta.url);",
     },
-    plugins: [versionAlone(root), builtinsLate, wasmInside, ...(program === 'verbatim' ? [withoutDemo(root)] : [])],
+    plugins: [
+      versionAlone(root),
+      builtinsLate,
+      wasmInside,
+      restAlone,
+      ...(program === 'verbatim' ? [withoutDemo(root)] : []),
+    ],
   } satisfies BuildOptions;
 }
 
@@ -92,6 +99,26 @@ const builtinsLate: Plugin = {
     onLoad({ filter: /./, namespace: BUILTIN }, ({ path }) => ({
       contents: `module.exports = require(${JSON.stringify(path)});`,
     }));
+  },
+};
+
+/**
+ * Of google-gax its REST half, the one that is used (gateway/screening/model-armor.ts). The other half, gRPC, is larger and
+ * reads files that lie beside its code; beside a bundle there are none.
+ */
+const restAlone: Plugin = {
+  name: 'rest-alone',
+  setup({ onResolve, onLoad, resolve }) {
+    onResolve({ filter: /^google-gax$/ }, async ({ resolveDir }) => {
+      const kind = 'require-call';
+      const rest = await resolve('google-gax/fallback', { kind, resolveDir });
+      const logging = await resolve('google-logging-utils', { kind, resolveDir: dirname(rest.path) });
+      return { path: 'google-gax', namespace: REST, pluginData: [rest.path, logging.path], errors: rest.errors };
+    });
+    onLoad({ filter: /./, namespace: REST }, ({ pluginData }) => {
+      const [rest, logging] = (pluginData as string[]).map((path) => `require(${JSON.stringify(path)})`);
+      return { contents: `module.exports = { ...${rest}, loggingUtils: ${logging} };`, resolveDir: '/' };
+    });
   },
 };
 
@@ -121,7 +148,9 @@ const wasmInside: Plugin = {
       return replaced(path, '(0, libpg_query_js_1.default)()', givenBytes(wasm));
     });
     // An ES module has no folder of its own by that name.
-    onLoad({ filter: /[/\\]libpg-query[/\\]wasm[/\\]libpg-query\.js$/ }, ({ path }) => replaced(path, '__dirname', '""'));
+    onLoad({ filter: /[/\\]libpg-query[/\\]wasm[/\\]libpg-query\.js$/ }, ({ path }) =>
+      replaced(path, '__dirname', '""'),
+    );
   },
 };
 

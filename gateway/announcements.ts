@@ -123,7 +123,7 @@ export async function pollBlocks({ authorization, blocks, system, sessions, log 
 
 /** Access windows that opened or ended since the last look: recorded; the calls of one that ended are ended too. */
 export async function pollWindows({ windows, sessions, system, log }: Runtime): Promise<void> {
-  const { opened, ended } = await windows.poll();
+  const { opened, ended, failure } = await windows.poll();
   for (const { connection, issuer, subject } of ended) {
     if (windows.openFor({ issuer, subject }, connection) !== undefined) continue;
     sessions.abort(new GatewayError('access_needed'), ({ connection: name, principal }) => {
@@ -138,6 +138,7 @@ export async function pollWindows({ windows, sessions, system, log }: Runtime): 
   ]);
   const failed = recorded.find((one) => one.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
+  if (failure !== undefined) throw failure;
 }
 
 function factsOf({ id, kind, connection, issuer, subject, expires, state }: Window): Record<string, unknown> {

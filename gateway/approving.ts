@@ -1,5 +1,4 @@
 /** Approvals, access windows and the webhooks that tell of them, composed over the state that all replicas share. */
-import type { Config } from './config.ts';
 import { createGoogleApi } from './google-api.ts';
 import { createGoogleSecrets } from './google-secret.ts';
 import type { Log } from './log.ts';
@@ -38,7 +37,7 @@ export function openApproving(deps: {
     state,
     now,
     keys: outboxKeys,
-    to: (event) => webhooksFor(inForce().config, event),
+    webhooks: () => inForce().config.webhooks,
   });
   const approvals = createApprovals({ state, audit, now, outbox, keys: () => keys('approvals') });
   const windows = createWindows({
@@ -66,7 +65,3 @@ export function openApproving(deps: {
 }
 
 const PAGES = { approval: 'approval', access: 'accessRequest', window: 'accessWindow' } as const;
-
-function webhooksFor({ webhooks }: Config, event: string): string[] {
-  return Object.entries(webhooks).flatMap(([name, { events }]) => (events.some((one) => one === event) ? [name] : []));
-}

@@ -233,6 +233,7 @@ export const configSchema = section({
     cloudIdentity: safeUrl.optional(),
     directory: safeUrl.optional(),
     token: safeUrl.optional(),
+    modelArmor: safeUrl.optional(),
   }).prefault({}),
   login: login.optional(),
   webhooks: z.record(z.string(), webhook).default({}),

@@ -139,6 +139,8 @@ export interface GoogleAddresses {
   readonly directory?: string;
   /** The token endpoint, with its path. */
   readonly token?: string;
+  /** Of one region: templates of others are not reached through it. */
+  readonly modelArmor?: string;
 }
 
 /** The configuration has mistakes: all that were found, never with a value in their words. */

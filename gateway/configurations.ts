@@ -35,6 +35,7 @@ const FIXED: Record<string, (config: Config) => unknown> = {
   replica: (config) => config.replica,
   sealEvery: (config) => config.sealEvery,
   heartbeatEvery: (config) => config.heartbeatEvery,
+  'google.modelArmor': (config) => config.google.modelArmor,
   'limits.headerBytes': (config) => config.limits.headerBytes,
 };
 

@@ -37,6 +37,8 @@ import type { FileSystem } from './recording/file-system.ts';
 import { openRecorder, type Recorder } from './recording/recorder.ts';
 import { openSystemStrand } from './recording/system.ts';
 import { repeat } from './repeat.ts';
+import { createScreening } from './screening/screening.ts';
+import type { Approvals } from './sessions/approval.ts';
 import { blockedError } from './sessions/block.ts';
 import { createBlocks } from './sessions/blocks.ts';
 import { createCallLimits } from './sessions/call-limits.ts';
@@ -45,6 +47,7 @@ import { createEventIds } from './sessions/event-ids.ts';
 import { createFreezes } from './sessions/freezes.ts';
 import { createHandles } from './sessions/handles.ts';
 import { createSessions } from './sessions/sessions.ts';
+import type { Windows } from './sessions/window.ts';
 import { createStatementReader } from './statements/reader.ts';
 import { openStore } from './store/open.ts';
 import { VERSION } from './version.ts';
@@ -56,6 +59,8 @@ export interface RunningGateway {
   readonly metricsUrl: string | undefined;
   readonly verifierKey: string;
   readonly ledger: string;
+  /** Calls that wait for a person, and access for a time. */
+  readonly approving: { readonly approvals: Approvals; readonly windows: Windows };
   reload(): Promise<void>;
   /** Seals everything that is durable by now. */
   seal(): Promise<void>;
@@ -220,6 +225,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   recorder.journal.onCommit((seconds) => metrics?.commit(seconds));
   let stopping = false;
   const statements = createStatementReader();
+  const screening = createScreening({
+    google: config.google,
+    now,
+    failed: (facts) => log.warn({ event: 'screening_failed', ...facts }, 'The screening gave no verdict.'),
+  });
   const runtime: Runtime = {
     inForce: configurations.inForce,
     replica,
@@ -242,7 +252,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     origins: createOrigins(),
     approvals,
     windows,
-    screening: { screen: async () => ({ kind: 'none', why: 'unavailable' }) },
+    screening,
     toolWatch: createToolWatch({ log, system: () => system }),
     approvalHold: options.approvalHold ?? APPROVAL_HOLD_MS,
     maskKey: () => keysFor('masks')[0] ?? disk.keys.witness,
@@ -320,6 +330,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     metricsUrl: metricsServer === undefined ? undefined : urlOf(metricsServer),
     verifierKey: signer.verifierKey,
     ledger: disk.ledger,
+    approving: { approvals, windows },
     reload: configurations.reload,
     seal: recorder.seal,
     async close() {
@@ -327,13 +338,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       stopping = true;
       unwatchFile(options.configFile, watched);
       await Promise.all([ticking.stop(), looking.stop(), rechecking.stop(), telling.stop(), beating.stop()]);
+      await webhooks.idle();
       await drain(server, runtime, configurations.inForce().config.drain);
       await system.event('stopped').catch(() => {});
       await system.close('stopped').catch(() => {});
       await recorder.stop();
       metricsServer?.close();
       await configurations.close();
-      await statements.close();
+      await Promise.all([statements.close(), screening.close()]);
       await disk.release();
       const sealed = recorder.journal.oldestUnsealed() === undefined;
       log.info(

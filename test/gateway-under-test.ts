@@ -40,6 +40,8 @@ export interface UnderTestOptions {
   readonly connections?: Record<string, Record<string, unknown>>;
   readonly fileSystem?: FileSystem;
   readonly storeWithin?: number;
+  /** Milliseconds that a call is held for its approval. */
+  readonly approvalHold?: number;
   readonly approving?: Approving;
   readonly folder?: string;
   readonly issuer?: TestIssuer;
@@ -66,6 +68,7 @@ export async function startGatewayInFrontOf(
     log: createLog({ write: (line) => void logged.push(line) }),
     ...(options.fileSystem === undefined ? {} : { fileSystem: options.fileSystem }),
     ...(options.storeWithin === undefined ? {} : { storeWithin: options.storeWithin }),
+    ...(options.approvalHold === undefined ? {} : { approvalHold: options.approvalHold }),
     ...(options.approving === undefined ? {} : { approving: options.approving }),
   });
   const gateway: RunningGateway = {

@@ -5,8 +5,8 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const MOST_STEPS = 24;
 /** What the login page of the demo's identity provider carries, and no other page. */
 const DEMO_PAGE = '<meta name="verbatim-demo" content="login">';
-/** The gateway's question whether the client may call as the person. */
-const CONSENT_PAGE = '<title>Allow access · Verbatim</title>';
+/** Pages of the gateway where a person goes on: whether a client may call as them, who approves, whether a command may. */
+const OWN_PAGES = ['Allow access', 'Log in', 'Allow a command'].map((title) => `<title>${title} · Verbatim</title>`);
 
 interface Cookie {
   readonly value: string;
@@ -84,7 +84,12 @@ function stepAtGateway(page: string, { url, form }: Step, start: URL): Step | un
   if (onward !== undefined) return { url: urlFrom(decode(onward), url, start) };
   const csrf = /<input type="hidden" name="csrf" value="([^"]+)"/.exec(page)?.[1];
   const action = /<form[^>]* action="([^"]+)"/.exec(page)?.[1];
-  if (page.includes(CONSENT_PAGE) && csrf !== undefined && action !== undefined && form === undefined) {
+  if (
+    OWN_PAGES.some((title) => page.includes(title)) &&
+    csrf !== undefined &&
+    action !== undefined &&
+    form === undefined
+  ) {
     const answered = urlFrom(decode(action), url, start);
     if (answered.origin !== start.origin) throw elsewhere(start, answered.origin);
     return { url: answered, form: new URLSearchParams({ csrf: decode(csrf), action: 'continue' }) };

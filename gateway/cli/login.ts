@@ -116,7 +116,8 @@ async function show(url: URL, { openBrowser, write }: LoginOptions): Promise<voi
   }
 }
 
-async function inTime(answer: LoginCallback['answer'], milliseconds: number): Promise<URL> {
+/** The answer, or a LoginError `timed_out`. */
+export async function inTime(answer: LoginCallback['answer'], milliseconds: number): Promise<URL> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(

@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.ts';
+import { addApproving } from './commands-approving.ts';
 import { addPolicies } from './commands-policy.ts';
 import { addFreezing, addReading } from './commands-reading.ts';
 import { addRunning } from './commands-running.ts';
@@ -63,6 +64,7 @@ function createProgram(context: Context, finish: Finish): Command {
   addPolicies(program, context, finish);
   addReading(program, context, finish);
   addFreezing(program, context, finish);
+  addApproving(program, context, finish);
   pointToHelp(program, 'npx verbatim');
   return program;
 }

@@ -54,6 +54,12 @@ describe('locate', () => {
       ['[1]', '[2]'],
     );
   });
+  test('what is not on the path is not found by its last steps', () => {
+    assert.deepEqual(
+      at('{"b":[[1]],"a":[[2]]}', ['a', 0]).map(({ text }) => text),
+      ['[2]'],
+    );
+  });
   test('a number is not a key, and a scalar holds nothing', () => {
     assert.deepEqual(at('{"0":[1]}', [0]), []);
     assert.deepEqual(at('[[1]]', ['0']), []);

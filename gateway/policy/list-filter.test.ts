@@ -138,12 +138,30 @@ test('tools are held against their pins: flagged, or taken out', () => {
   const drop = { name: 'drop', inputSchema: {} };
   const changed = [{ name: 'send', what: ['description'] }];
   const all = [poisoned, LIST, drop];
-  assert.deepEqual(run('flag', all), { removed: [], changed, added: ['drop'], kept: all });
-  assert.deepEqual(run('refuse', all), { removed: ['send', 'drop'], changed, added: ['drop'], kept: [LIST] });
-  assert.deepEqual(run('refuse', [SEND, LIST]), { removed: [], changed: [], added: [], kept: [SEND, LIST] });
-  assert.deepEqual(run('flag', all, false), { removed: [], changed: [], added: [], kept: all });
+  assert.deepEqual(run('flag', all), { removed: [], changed, asPinned: ['list'], added: ['drop'], kept: all });
+  assert.deepEqual(run('refuse', all), {
+    removed: ['send', 'drop'],
+    changed,
+    asPinned: ['list'],
+    added: ['drop'],
+    kept: [LIST],
+  });
+  assert.deepEqual(run('refuse', [SEND, LIST]), {
+    removed: [],
+    changed: [],
+    asPinned: ['send', 'list'],
+    added: [],
+    kept: [SEND, LIST],
+  });
+  assert.deepEqual(run('flag', all, false), { removed: [], changed: [], asPinned: [], added: [], kept: all });
   // Nothing pinned and only what is pinned allowed: nothing is.
-  assert.deepEqual(run('refuse', [LIST], false), { removed: ['list'], changed: [], added: ['list'], kept: [] });
+  assert.deepEqual(run('refuse', [LIST], false), {
+    removed: ['list'],
+    changed: [],
+    asPinned: [],
+    added: ['list'],
+    kept: [],
+  });
 });
 
 test('what may not be used is compared with its pin too', () => {

@@ -3,7 +3,7 @@ import { GatewayError } from '../errors.ts';
 import { clientInfoOf } from '../mcp/client-info.ts';
 import type { Decision } from '../policy/decision.ts';
 import { findPin } from '../policy/pins.ts';
-import type { RecordedMask, RequestMessage } from '../recording/frame.ts';
+import type { RecordedMask, RecordedVerdict, RequestMessage } from '../recording/frame.ts';
 import { frozenError } from '../sessions/freeze.ts';
 import { cancelHeld } from './approval.ts';
 import { awaitAgain, bind, unseal } from './bindings.ts';
@@ -14,6 +14,7 @@ import { withoutOwnState } from './own-state.ts';
 import type { Place } from './place.ts';
 import { type ReadRequest, readBodiless, readBody, readPost } from './read-request.ts';
 import { MOST_READ_IN_VAIN, toGatewayError } from './refuse.ts';
+import { type Screened, screen, textIn } from './screening-stage.ts';
 
 export type Reading = Pick<
   Call,
@@ -37,7 +38,11 @@ export async function readCall(reading: Reading, place: Place): Promise<Call> {
   const bound = early === undefined ? await bind(reading, read) : unseal(reading);
   const counted = early ?? bound.refused ?? (await overLimit(reading, decisions));
   const masked = maskIt(reading, body, counted === undefined ? decisions : undefined);
-  const refused = counted ?? masked.refused;
+  const screened =
+    counted === undefined && masked.refused === undefined
+      ? await screenRequest(reading, masked.body, decisions, place.signal)
+      : { verdicts: [] };
+  const refused = counted ?? masked.refused ?? screened.refused;
   if (refused !== undefined && early === undefined && bound.refused === undefined) {
     awaitAgain(session, read, bound.upstream);
   }
@@ -50,7 +55,9 @@ export async function readCall(reading: Reading, place: Place): Promise<Call> {
     hidesArguments: masked.hides,
     declinedElicitation: declined,
     read: refused === undefined ? read : { ...read, refused },
-    messages: read.messages.map((message, index) => recordedMessage(message, decisions[index] ?? UNDECIDED)),
+    messages: read.messages.map((message, index) =>
+      recordedMessage(message, decisions[index] ?? UNDECIDED, screened.verdicts),
+    ),
     mcpSession: bound.upstream,
   };
 }
@@ -113,6 +120,18 @@ async function overLimit(
   }
 }
 
+/** As it would go out: what a mask takes out is shown to no other service either. */
+async function screenRequest(
+  { runtime }: Reading,
+  body: Buffer,
+  decisions: readonly Decision[],
+  signal: AbortSignal,
+): Promise<Screened> {
+  const screens = decisions.flatMap(({ screens: each }) => each);
+  if (screens.length === 0) return { verdicts: [] };
+  return screen(runtime, screens, 'requests', textIn(body, 'requests'), { signal, fate: 'not_forwarded' });
+}
+
 interface MaskedBody {
   readonly body: Buffer;
   readonly hides: boolean;
@@ -148,13 +167,16 @@ function maskIt(
 function recordedMessage(
   { kind, id, method, name }: ReadRequest['messages'][number],
   decision: Decision,
+  verdicts: readonly RecordedVerdict[],
 ): RequestMessage {
+  const asked = new Set(decision.screens.map(({ rule }) => rule));
+  const screened = verdicts.filter(({ rule }) => asked.has(rule));
   return {
     kind,
     ...(id === undefined ? {} : { id }),
     ...(method === undefined ? {} : { method }),
     ...(name === undefined ? {} : { name }),
-    decision: recordedDecision(decision),
+    decision: { ...recordedDecision(decision), ...(screened.length === 0 ? {} : { screened }) },
   };
 }
 

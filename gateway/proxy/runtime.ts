@@ -10,6 +10,7 @@ import type { Metrics } from '../metrics.ts';
 import type { Policy } from '../policy/decide.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import type { SystemStrand } from '../recording/system.ts';
+import type { Screening } from '../screening/screening.ts';
 import type { Approvals } from '../sessions/approval.ts';
 import type { Blocks } from '../sessions/blocks.ts';
 import type { CallLimits } from '../sessions/call-limits.ts';
@@ -20,7 +21,6 @@ import type { Sessions } from '../sessions/sessions.ts';
 import type { Windows } from '../sessions/window.ts';
 import type { StatementReader } from '../statements/reader.ts';
 import type { Origins } from './origins.ts';
-import type { Screening } from './screening-stage.ts';
 import type { ToolWatch } from './tool-watch.ts';
 import type { Upstream } from './upstream.ts';
 

@@ -12,16 +12,6 @@ import type { OutPart } from './response-stream.ts';
 import type { Runtime } from './runtime.ts';
 import type { Stage } from './way-back.ts';
 
-export interface Screening {
-  screen(asked: {
-    template: string;
-    part: ScreenedPart;
-    text: string;
-    timeout: number;
-    signal: AbortSignal;
-  }): Promise<{ kind: 'clean' } | { kind: 'match'; filters: readonly string[] } | { kind: 'none'; why: string }>;
-}
-
 export interface Screened {
   readonly verdicts: readonly RecordedVerdict[];
   readonly refused?: GatewayError;
@@ -76,7 +66,7 @@ export function createScreeningStage({ runtime, decisions, read }: Call, over: A
 }
 
 /** Of every message in it; of what is no JSON all of it. */
-function textIn(data: Buffer, part: ScreenedPart): string {
+export function textIn(data: Buffer, part: ScreenedPart): string {
   try {
     const said: unknown = JSON.parse(data.toString('utf8'));
     return (Array.isArray(said) ? said : [said]).map((one) => textOf(one, part)).join('\n');

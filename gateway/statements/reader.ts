@@ -88,9 +88,11 @@ export function createStatementReader(options: StatementReaderOptions = {}): Sta
   }
 
   function hear(message: WorkerMessage): void {
-    if (message === 'loaded') return limit(timeout);
-    if (message.isSpent) stop();
-    finish(message.reading, Number.POSITIVE_INFINITY);
+    if (message === 'loaded') limit(timeout);
+    else {
+      if (message.isSpent) stop();
+      finish(message.reading, Number.POSITIVE_INFINITY);
+    }
   }
 
   function limit(milliseconds: number): void {

@@ -74,7 +74,7 @@ const TOKENS =
   '{ } [ ] , : " "a" "b" "\\u0061" \\ \\u00 \\ud83d 0 1 - . e + true null nul 9007199254740993 1e999 é 😀'.split(' ');
 
 /** Tokens of JSON in any order. */
-export const soup: fc.Arbitrary<string> = fc
+const soup: fc.Arbitrary<string> = fc
   .array(fc.constantFrom(...TOKENS, ' ', '\n', '\ufeff', '\u0000'), { maxLength: 14 })
   .map((tokens) => tokens.join(''));
 
@@ -104,7 +104,7 @@ export const texts: fc.Arbitrary<string> = fc
   .map(([value, numbers]) => written(value, createWhim(numbers)));
 
 /** Objects that write a key twice, escaped or not. */
-export const doubled: fc.Arbitrary<string> = fc
+const doubled: fc.Arbitrary<string> = fc
   .tuple(fc.array(fc.tuple(fc.constantFrom('a', 'b', 'é'), texts), { minLength: 1, maxLength: 4 }), whims)
   .map(([members, numbers]) => {
     const whim = createWhim(numbers);

@@ -1,6 +1,6 @@
 /**
  * A double of the parts of Google that a gateway authenticates by, over real HTTP on loopback: metadata server, IAM
- * Credentials, Secret Manager, Cloud Identity, the Admin SDK's directory, the token endpoint for service-account keys and
+ * Credentials, Secret Manager, Cloud Identity, Model Armor, the Admin SDK's directory, the token endpoint for service-account keys and
  * for delegation; and a token endpoint of anybody's for OAuth's client credentials. Strict about what it accepts; counts; fails, stalls and rotates when told to.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { answerError, answerOk, answerTrouble, GoogleError } from './answer.ts';
 import { createGroups, type Groups } from './groups.ts';
 import { createIamCredentials } from './iam-credentials.ts';
 import { createMetadata } from './metadata.ts';
+import { createModelArmorDouble, type ModelArmorDouble } from './model-armor.ts';
 import { createOAuthServer, type OAuthServer } from './oauth-server.ts';
 import { createSecretManager, type SecretManager } from './secret-manager.ts';
 import { createTokenEndpoint, type TokenEndpoint } from './token-endpoint.ts';
@@ -27,7 +28,8 @@ export type Api =
   | 'signJwt'
   | 'delegatedToken'
   | 'searchTransitiveGroups'
-  | 'directory';
+  | 'directory'
+  | 'modelArmor';
 /** A status to answer with, silence, or an answer that nobody should give; `echo` has the request where codes stand. */
 export type Trouble = 400 | 403 | 404 | 429 | 500 | 503 | 'stall' | 'redirect' | 'huge' | 'garbage' | 'echo';
 
@@ -48,6 +50,7 @@ export interface GoogleDouble {
   readonly keys: TokenEndpoint;
   readonly oauth: OAuthServer;
   readonly groups: Groups;
+  readonly modelArmor: ModelArmorDouble;
   close(): Promise<void>;
 }
 
@@ -86,6 +89,7 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
     delegatedToken: 0,
     searchTransitiveGroups: 0,
     directory: 0,
+    modelArmor: 0,
   };
   const troubles = new Map<Api, Trouble>();
   const server = createServer((request, response) => void handle(request, response));
@@ -98,6 +102,7 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
   const keys = await createTokenEndpoint(ground, `${url}/token`);
   const oauth = createOAuthServer(ground, `${url}/oauth/token`);
   const groups = await createGroups(ground, impersonable);
+  const modelArmor = createModelArmorDouble(ground);
   const parts: readonly (readonly [RegExp, Api, Answering])[] = [
     [/^\/computeMetadata\//, 'metadata', createMetadata(ground)],
     [/:generateAccessToken$/, 'generateAccessToken', iam],
@@ -106,6 +111,7 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
     [/:access$/, 'access', secretManager.answer],
     [/:searchTransitiveGroups$/, 'searchTransitiveGroups', groups.searchTransitiveGroups],
     [/^\/admin\/directory\/v1\/groups$/, 'directory', groups.directory],
+    [/:sanitize(UserPrompt|ModelResponse)$/, 'modelArmor', modelArmor.answer],
     [/^\/delegated\/token$/, 'delegatedToken', groups.delegatedToken],
     [/^\/token$/, 'token', keys.answer],
     [/^\/oauth\/token$/, 'oauth', oauth.answer],
@@ -142,6 +148,7 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
       cloudIdentity: url,
       directory: url,
       token: `${url}/delegated/token`,
+      modelArmor: url,
     },
     calls,
     secrets,
@@ -152,6 +159,7 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
     keys,
     oauth,
     groups,
+    modelArmor,
     async close() {
       restore();
       server.closeAllConnections();

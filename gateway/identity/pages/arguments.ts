@@ -3,6 +3,8 @@
  * seen, or would move others, is an escape. What is shown is still JSON of exactly the same value.
  */
 
+import { canonicalJson } from '../../canonical-json.ts';
+
 /** As escape sequences of JSON; what is not seen of emoji too, since here the exact value counts. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
@@ -22,7 +24,7 @@ export function showArguments(value: unknown, most: number): ShownArguments {
 
 /** All of it in one line: an indent would multiply what is deeply nested. */
 export function wholeArguments(value: unknown): string {
-  return seen(JSON.stringify(sorted(value)) ?? 'null');
+  return seen(canonicalJson(value));
 }
 
 function seen(text: string): string {
@@ -83,13 +85,4 @@ function* unnamed(list: readonly unknown[]): Generator<[undefined, unknown]> {
 
 function* named(of: object): Generator<[string, unknown]> {
   for (const name of Object.keys(of).sort()) yield [name, (of as Record<string, unknown>)[name]];
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  // Own properties of these names alone, also of one that is called `__proto__`.
-  const made: Record<string, unknown> = Object.create(null);
-  for (const name of Object.keys(value).sort()) made[name] = sorted((value as Record<string, unknown>)[name]);
-  return made;
 }

@@ -5,7 +5,7 @@ import { accessRequestPage, windowPage } from '../pages/access-item.ts';
 import { messagePage } from '../pages/message.ts';
 import { freshnessOf } from './approver.ts';
 import type { ApproverLogin } from './approver-login.ts';
-import { isSame, mayDecideRequest, mayReview, mayRevoke, maySeeAccess, waysIn, windowsOf } from './approver-may.ts';
+import { isOwn, mayDecideRequest, mayReview, mayRevoke, maySeeAccess, waysIn, windowsOf } from './approver-may.ts';
 import {
   type ApproverVisit,
   aroundOf,
@@ -54,7 +54,7 @@ export function createAccessPages(deps: {
     const open = windows.openFor(person, name);
     const { requests } = await windows.list(person);
     const waiting = requests.find(
-      (one) => one.connection === name && one.state === 'pending' && isSame(person, one.person),
+      (one) => one.connection === name && one.state === 'pending' && isOwn(person, one.person),
     );
     const page = enterPage({
       ...aroundOf(visit, now()),

@@ -7,7 +7,7 @@ import { GatewayError } from '../../errors.ts';
 import type { ApprovalRequest, Approvals } from '../../sessions/approval.ts';
 import type { Windows } from '../../sessions/window.ts';
 import { type Approvers, freshnessOf, type KnownApprover } from './approver.ts';
-import { maySeeAccess, viewOf } from './approver-may.ts';
+import { maySeeAccess, viewOf, waysIn } from './approver-may.ts';
 import { ID, readWords, statusOf } from './approver-page.ts';
 import type { GatewayVisit } from './routes.ts';
 import { readBytes, sendJson } from './web.ts';
@@ -83,6 +83,16 @@ export function createApprovalsApi(deps: {
     return found;
   }
 
+  /** As the page offers it: whose groups may open sessions there, and who may break glass. */
+  function entered({ approver, login, body }: Call, how: 'justInTime' | 'breakGlass') {
+    const { connection, duration, reason: why } = parsed(entering, body);
+    const longest = waysIn(login.config, approver.person, connection)[how];
+    if (longest === undefined)
+      throw new Refused(403, 'denied', 'None of your groups gets into this connection this way.');
+    if (duration > longest) throw new Refused(403, 'denied', `It is given for at most ${longest / 60_000} minutes.`);
+    return { connection, duration, reason: why, person: approver.person };
+  }
+
   /** By method and path. */
   const routes: readonly (readonly [string, RegExp, (call: Call, id: string) => Promise<unknown>])[] = [
     ['GET', /^\/approvals$/, async ({ approver }) => ({ approvals: await approvals.waitingFor(approver.person) })],
@@ -98,20 +108,11 @@ export function createApprovalsApi(deps: {
       },
     ],
     ['GET', /^\/access$/, ({ approver }) => windows.list(approver.person)],
-    [
-      'POST',
-      /^\/access$/,
-      ({ approver, body }) => windows.request({ ...parsed(entering, body), person: approver.person }),
-    ],
+    ['POST', /^\/access$/, (call) => windows.request(entered(call, 'justInTime'))],
     [
       'POST',
       /^\/access\/break-glass$/,
-      (call) =>
-        windows.breakGlass({
-          ...parsed(entering, call.body),
-          person: call.approver.person,
-          authenticated: fresh(call),
-        }),
+      (call) => windows.breakGlass({ ...entered(call, 'breakGlass'), authenticated: fresh(call) }),
     ],
     ['GET', at(`/access/requests/(${ID})`), (call, id) => accessFor(call, id)],
     [

@@ -5,27 +5,18 @@
 import type { Config } from '../../config.ts';
 import type { AccessConfig } from '../../config-access.ts';
 import type { ApprovalRequest, Person } from '../../sessions/approval.ts';
+import { isIn, isSamePerson, whyNotFor } from '../../sessions/decider.ts';
 import type { AccessRequest, Window } from '../../sessions/window.ts';
 
 type Windowed = Exclude<AccessConfig, 'standing'>;
 
-export function isSame(person: Person, other: { readonly issuer: string; readonly subject: string }): boolean {
-  return person.issuer === other.issuer && person.subject === other.subject;
-}
-
 /**
- * Nobody decides on their own call, nor on that of an agent that acts for them or that a group of theirs answers for:
- * they see how it stands. Whoever it is none of the business of sees what is there for an id that is none.
+ * Nobody decides on their own call, nor on that of an agent of theirs: they see how it stands. Whoever it is none of the
+ * business of sees what is there for an id that is none.
  */
 export function viewOf(person: Person, { call }: ApprovalRequest): 'requester' | 'approver' | 'stranger' {
-  const { principal, rules } = call;
-  const { owner, onBehalfOf } = principal;
-  const isTheirs =
-    isSame(person, principal) ||
-    (principal.kind === 'agent' &&
-      (onBehalfOf === person.subject || (owner !== undefined && person.groups.includes(owner))));
-  if (isTheirs) return 'requester';
-  return rules.some(({ approvers }) => isIn(person, approvers)) ? 'approver' : 'stranger';
+  if (whyNotFor(person, call.principal) !== undefined) return 'requester';
+  return call.rules.some(({ approvers }) => isIn(person, approvers)) ? 'approver' : 'stranger';
 }
 
 export function windowsOf({ connections }: Config, name: string): Windowed | undefined {
@@ -51,18 +42,18 @@ export function waysIn(
 
 export function mayDecideRequest(config: Config, person: Person, request: AccessRequest): boolean {
   const approvers = windowsOf(config, request.connection)?.justInTime?.approvers ?? [];
-  return request.state === 'pending' && !isSame(person, request.person) && isIn(person, approvers);
+  return request.state === 'pending' && whyNotFor(person, request.person) === undefined && isIn(person, approvers);
 }
 
 export function mayRevoke(config: Config, person: Person, window: Window): boolean {
   const { justInTime, breakGlass } = windowsOf(config, window.connection) ?? {};
   const groups = [...(justInTime?.approvers ?? []), ...(breakGlass?.reviewers ?? [])];
-  return window.state === 'open' && (isSame(person, window) || isIn(person, groups));
+  return window.state === 'open' && (isOwn(person, window) || isIn(person, groups));
 }
 
 export function mayReview(config: Config, person: Person, window: Window): boolean {
   const reviewers = windowsOf(config, window.connection)?.breakGlass?.reviewers ?? [];
-  return window.review === 'due' && !isSame(person, window) && isIn(person, reviewers);
+  return window.review === 'due' && !isSamePerson(person, window) && isIn(person, reviewers);
 }
 
 /** Theirs, or of a connection of which they decide. */
@@ -72,9 +63,12 @@ export function maySeeAccess(
   what: { readonly issuer: string; readonly subject: string; readonly connection: string },
 ): boolean {
   const { justInTime, breakGlass } = windowsOf(config, what.connection) ?? {};
-  return isSame(person, what) || isIn(person, [...(justInTime?.approvers ?? []), ...(breakGlass?.reviewers ?? [])]);
+  return isOwn(person, what) || isIn(person, [...(justInTime?.approvers ?? []), ...(breakGlass?.reviewers ?? [])]);
 }
 
-function isIn({ groups }: Person, wanted: readonly string[]): boolean {
-  return wanted.some((group) => groups.includes(group));
+export function isOwn(
+  person: Person,
+  { issuer, subject }: { readonly issuer: string; readonly subject: string },
+): boolean {
+  return person.issuer === issuer && person.subject === subject;
 }

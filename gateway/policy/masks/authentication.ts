@@ -1,6 +1,6 @@
 import { passesLuhn } from './detect-card.ts';
 import { isAlphanumeric, isDigit, isHex, read } from './reading.ts';
-import { createWords, wordsBefore } from './words.ts';
+import { createWords, lastOf, wordsBefore } from './words.ts';
 
 export type AuthenticationData = 'track' | 'cvv' | 'pinBlock';
 
@@ -49,7 +49,7 @@ export function findAuthenticationData(text: string, before = ''): readonly Auth
     const block = blockEnd(reading.text, start);
     const lead = block > 0 || end - start <= 12 ? flat(wordsBefore(reading, start, nearName)) : '';
     if (lead === '') continue;
-    if (block > 0 && PIN_BLOCKS.last(lead) >= 0) {
+    if (block > 0 && lastOf(PIN_BLOCKS, lead) >= 0) {
       tell('pinBlock', block - 16, block);
       done = block;
     } else if (isAlphanumeric(reading.text.charCodeAt(end)) || isAlphanumeric(reading.text.charCodeAt(start - 1))) {
@@ -57,7 +57,7 @@ export function findAuthenticationData(text: string, before = ''): readonly Auth
       tell('pinBlock', start, end);
     } else if (end - start === 3 || end - start === 4) {
       const called =
-        close(lead, CODES) || (close(lead, IDS) && CARDS.last(flat(wordsBefore(reading, start, nearCard))) >= 0);
+        close(lead, CODES) || (close(lead, IDS) && lastOf(CARDS, flat(wordsBefore(reading, start, nearCard))) >= 0);
       if (called) tell('cvv', start, end);
     }
   }
@@ -69,7 +69,7 @@ const flat = (lead: string) => lead.replace(/([a-z])([A-Z])/g, '$1 $2').replace(
 
 /** Whether the name is the last thing said, but for `is`, `no.`, and signs. */
 function close(lead: string, words: ReturnType<typeof createWords>): boolean {
-  const end = words.last(lead);
+  const end = lastOf(words, lead);
   return (
     end >= 0 &&
     /^[^\p{L}\p{N}]*(?:(?:is|no|number|code|value|num|lautet|est|es|2)[^\p{L}\p{N}]*){0,2}$/iu.test(lead.slice(end))

@@ -1,4 +1,4 @@
-import { isAlphanumeric, isLetter, type Reading, type Report } from './reading.ts';
+import { isAlphanumeric, isLetter, type Reading, type Report, reaches } from './reading.ts';
 import { createWords, nearer, THINGS, wordsBefore } from './words.ts';
 
 const shortest = 13;
@@ -76,13 +76,12 @@ export function passesLuhn(digits: string): boolean {
   return sum % 10 === 0;
 }
 
-const isSeparator = (text: string, at: number) =>
-  text[at] === ' ' || text[at] === '-' || text[at] === '.' || text[at] === '_';
+const isSeparator = (code: number) => code === 0x20 || code === 0x2d || code === 0x2e || code === 0x5f || code === 0x2f;
 
 /** Whether what lies between two runs of digits may lie within one number. */
 function joins(text: string, from: number, to: number): boolean {
-  if (to - from === 1) return isSeparator(text, from) || text[from] === '/';
-  return (to - from === 2 || to - from === 3) && text[from] === ' ' && /^[ -]{1,3}$/.test(text.slice(from, to));
+  if (to - from === 1) return isSeparator(text.charCodeAt(from));
+  return to - from <= 3 && text.charCodeAt(from) === 0x20 && /^[ -]{1,3}$/.test(text.slice(from, to));
 }
 
 /** Cards by their issuer, length and check digit; and by how they are grouped, or by the words around them. */
@@ -102,6 +101,7 @@ export function findCards(reading: Reading, report: Report): void {
 /** The last run of the card that starts with this one, or -1. At most 19 digits are looked at. */
 function cardAt(reading: Reading, first: number): number {
   const { text, runs } = reading;
+  if (!reaches(reading, first, shortest, joins)) return -1;
   const start = runs[first] ?? 0;
   let digits = '';
   let found = -1;

@@ -28,30 +28,20 @@ const isCjkMark = (code: number) =>
 
 /** `name@host.tld`, with quoted local parts, international names, addresses in brackets, and `%40` of a URL. */
 export function findEmails({ text }: Reading, report: Report): void {
+  let plain = text.indexOf('@');
+  let encoded = text.indexOf('%40');
   let done = 0;
-  for (const [sign, width] of signs(text)) {
-    if (sign < done) continue;
-    const end = domainEnd(text, sign + width);
-    if (end < 0) continue;
-    const start = localStart(text, sign, done);
+  while (plain >= 0 || encoded >= 0) {
+    const isPlain = encoded < 0 || (plain >= 0 && plain < encoded);
+    const sign = isPlain ? plain : encoded;
+    const domain = sign + (isPlain ? 1 : 3);
+    if (isPlain) plain = text.indexOf('@', domain);
+    else encoded = text.indexOf('%40', domain);
+    const end = sign < done ? -1 : domainEnd(text, domain);
+    const start = end < 0 ? -1 : localStart(text, sign, done);
     if (start < 0 || isOther(text, start, sign, end)) continue;
     report(start, end);
     done = end;
-  }
-}
-
-/** Where `@` and `%40` stand, in order, and how wide they are. */
-function* signs(text: string): Generator<[number, number]> {
-  let plain = text.indexOf('@');
-  let encoded = text.indexOf('%40');
-  while (plain >= 0 || encoded >= 0) {
-    if (encoded < 0 || (plain >= 0 && plain < encoded)) {
-      yield [plain, 1];
-      plain = text.indexOf('@', plain + 1);
-    } else {
-      yield [encoded, 3];
-      encoded = text.indexOf('%40', encoded + 3);
-    }
   }
 }
 

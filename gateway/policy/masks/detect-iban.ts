@@ -2,33 +2,33 @@ import { countrySpecs } from 'ibantools';
 
 import { isAlphanumeric, isDigit, isLetter, type Reading, type Report } from './reading.ts';
 
-const lengths = new Map<string, number>();
+/** By country, AA to ZZ; 0 where it has none. */
+const lengths = new Uint8Array(26 * 26);
+const place = (first: number, second: number) => (first & 0x1f) * 26 + (second & 0x1f) - 27;
 for (const [country, { chars }] of Object.entries(countrySpecs))
-  if (typeof chars === 'number') lengths.set(country, chars);
+  if (typeof chars === 'number') lengths[place(country.charCodeAt(0), country.charCodeAt(1))] = chars;
 
 /** ISO 13616: a country, two check digits, and an account number as long as the country has it; the rest modulo 97 is 1. */
 export function findIbans({ text, runs }: Reading, report: Report): void {
   let done = 0;
   for (let run = 0; run < runs.length; run += 2) {
     const digits = runs[run] ?? 0;
-    for (const gap of [0, 1]) {
-      const start = digits - 2 - gap;
-      if (start < done || (gap === 1 && !isSeparator(text.charCodeAt(digits - 1)))) continue;
-      const end = ibanEnd(text, start, digits);
-      if (end < 0) continue;
-      report(start, end);
-      done = end;
-      break;
-    }
+    const start = isSeparator(text.charCodeAt(digits - 1)) ? digits - 3 : digits - 2;
+    const end = start < done ? -1 : ibanEnd(text, start, digits);
+    if (end < 0) continue;
+    report(start, end);
+    done = end;
   }
 }
 
 const isSeparator = (code: number) => code === 0x20 || code === 0x2d || code === 0x2e;
 
 function ibanEnd(text: string, start: number, digits: number): number {
-  if (!isLetter(text.charCodeAt(start)) || !isLetter(text.charCodeAt(start + 1))) return -1;
-  const length = lengths.get(text.slice(start, start + 2).toUpperCase());
-  if (length === undefined || !startsHere(text, start)) return -1;
+  const first = text.charCodeAt(start);
+  const second = text.charCodeAt(start + 1);
+  if (!isLetter(first) || !isLetter(second)) return -1;
+  const length = lengths[place(first, second)] ?? 0;
+  if (length === 0 || !startsHere(text, start)) return -1;
   let compact = text.slice(start, start + 2);
   let at = digits;
   // A separator or two between any of its characters; most have one after every four.

@@ -1,5 +1,5 @@
 import { isAlphanumeric, isDigit, isHex, isLetter, type Reading, type Report } from './reading.ts';
-import { createWords, nearer, wordsBefore } from './words.ts';
+import { createWords, lastOf, nearer, wordsBefore } from './words.ts';
 
 const ADDRESSES = createWords(`
   ip ips ipv4 ipv6 ipaddress addr address addresses host hosts client server remote peer src dst source gateway dns
@@ -27,15 +27,17 @@ const NOBODY = new Set([
 export function findIps(reading: Reading, report: Report): void {
   const { text, runs } = reading;
   for (let run = 0; run + 7 < runs.length; run += 2) {
-    if (isV4At(reading, run)) {
+    if (text.charCodeAt(runs[run + 1] ?? 0) === 0x2e && isV4At(reading, run)) {
       report(runs[run] ?? 0, runs[run + 7] ?? 0);
       run += 6;
     }
   }
   let done = 0;
-  for (const sign of reading.signs) {
-    if (sign < done || text.charCodeAt(sign) !== 0x3a) continue;
-    // Of the two or seven colons of an address one comes first, with no more than four digits before it.
+  const { signs } = reading;
+  for (let index = 0; index + 1 < signs.length; index++) {
+    const sign = signs[index] ?? 0;
+    // Of the two to seven colons of an address one comes first, and another within four digits of it.
+    if (sign < done || (signs[index + 1] ?? 0) - sign > 5 || text.charCodeAt(sign) !== 0x3a) continue;
     let start = sign;
     while (start > done && sign - start < 5 && isHex(text.charCodeAt(start - 1))) start--;
     const end = v6End(text, start);
@@ -134,7 +136,7 @@ function isV6(reading: Reading, start: number, end: number): boolean {
   if (halves.length === 1) {
     if (count !== 8) return false;
     // Eight pairs are a hardware address (EUI-64) or part of a fingerprint, unless a word says otherwise.
-    return all.some((group) => group.length !== 2) || ADDRESSES.last(wordsBefore(reading, start)) >= 0;
+    return all.some((group) => group.length !== 2) || lastOf(ADDRESSES, wordsBefore(reading, start)) >= 0;
   }
   if (count > 7 || all.length === 0) return false;
   // `a::b` is a name in C++, Rust and Ruby too: what is short has to be of a range that is in use (IANA, RFC 4291).

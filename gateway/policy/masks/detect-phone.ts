@@ -1,7 +1,7 @@
 import { getCountries, getCountryCallingCode } from 'libphonenumber-js/min';
 
-import { isAlphanumeric, isDigit, type Reading, type Report } from './reading.ts';
-import { createWords, nearer, THINGS, wordsAfter, wordsBefore } from './words.ts';
+import { isAlphanumeric, isDigit, type Reading, type Report, reaches } from './reading.ts';
+import { createWords, lastOf, nearer, THINGS, wordsAfter, wordsBefore } from './words.ts';
 
 const PHONES = createWords(`
   phone phones phonenumber telephone tel tél tlf telf tlfn fon fone phoneno telno mobileno mob cell cellular cellphone
@@ -29,32 +29,36 @@ interface Candidate {
   readonly bracket: boolean;
 }
 
+type Said = ReturnType<typeof nearer>;
+
+const fewestDigits = 7;
 const mostDigits = 17;
 
 /** Phone numbers by how they are written, and, where that says little, by the words around them. */
 export function findPhones(reading: Reading, report: Report): void {
   const { runs } = reading;
   for (let run = 0; run < runs.length; ) {
-    const [end, next] = phoneAt(reading, run) ?? [0, run + 2];
-    if (end > 0) report(startOf(reading, run), end);
-    run = next;
+    const found = phoneAt(reading, run);
+    if (found) report(startOf(reading, run), found[0]);
+    run = found ? found[1] : run + 2;
   }
 }
 
 /** The end of the number whose digits start with this run, and the run after it. */
 function phoneAt(reading: Reading, run: number): [number, number] | undefined {
+  if (!reaches(reading, run, fewestDigits, isGap)) return undefined;
   const start = startOf(reading, run);
-  const plus = reading.text.slice(start, reading.runs[run]).includes('+');
+  const plus = reading.text.charCodeAt(start) === PLUS || reading.text.charCodeAt(start + 1) === PLUS;
   if (!startsHere(reading, start, plus)) return undefined;
   const candidates = gather(reading, run, start, plus);
   if (candidates.length === 0) return undefined;
-  const lead = wordsBefore(reading, start);
-  const said = nearer(lead, PHONES, THINGS);
+  let said: Said | undefined;
   for (let index = candidates.length - 1; index >= 0; index--) {
     const candidate = candidates[index];
-    if (!candidate || !endsHere(reading, candidate)) continue;
+    if (!candidate || !couldBe(reading, candidate)) continue;
+    said ??= nearer(wordsBefore(reading, start), PHONES, THINGS);
     const next = run + 2 * candidate.groups.length;
-    const wordly = said === 'neither' && AFTER.last(wordsAfter(reading, candidate.end)) >= 0 ? 'for' : said;
+    const wordly = said === 'neither' && lastOf(AFTER, wordsAfter(reading, candidate.end)) >= 0 ? 'for' : said;
     if (!isPhone(reading, candidate, wordly)) continue;
     const end = extensionEnd(reading.text, candidate.end);
     let after = next;
@@ -67,14 +71,17 @@ function phoneAt(reading: Reading, run: number): [number, number] | undefined {
 /** With the plus and the bracket before the digits. */
 function startOf({ text, runs }: Reading, run: number): number {
   let start = runs[run] ?? 0;
-  if (text[start - 1] === '(') start--;
-  if (text[start - 1] === ' ' && text[start - 2] === '+') start--;
-  if (text[start - 1] === '+') {
+  if (text.charCodeAt(start - 1) === OPEN) start--;
+  if (text.charCodeAt(start - 1) === 0x20 && text.charCodeAt(start - 2) === PLUS) start--;
+  if (text.charCodeAt(start - 1) === PLUS) {
     start--;
-    if (text[start - 1] === '(') start--;
+    if (text.charCodeAt(start - 1) === OPEN) start--;
   }
   return start;
 }
+
+const OPEN = 0x28;
+const PLUS = 0x2b;
 
 function startsHere({ text }: Reading, start: number, plus: boolean): boolean {
   const before = text[start - 1] ?? '';
@@ -105,8 +112,9 @@ function gather({ text, runs }: Reading, first: number, start: number, plus: boo
     let to = runs[run + 1] ?? 0;
     if (digits.length + to - from > mostDigits) break;
     if (run > first) {
-      const gap = text.slice(runs[run - 1] ?? 0, from);
-      if (!isGap(gap)) break;
+      const last = runs[run - 1] ?? 0;
+      if (!isGap(text, last, from)) break;
+      const gap = text.slice(last, from);
       gaps.push(gap);
       if (gap.includes('(') && groups.length === 1) bracket = true;
     }
@@ -120,10 +128,14 @@ function gather({ text, runs }: Reading, first: number, start: number, plus: boo
   return candidates;
 }
 
+/** Space, dash, full stop, slash, brackets. */
+const isMark = (code: number) => (code >= 0x28 && code <= 0x29) || (code >= 0x2d && code <= 0x2f) || code === 0x20;
+
 /** One separator, or a few around a bracket. */
-function isGap(gap: string): boolean {
-  if (gap.length > 4) return false;
-  if (gap.length === 1) return gap === ' ' || gap === '-' || gap === '.' || gap === '/' || gap === ')' || gap === '(';
+function isGap(text: string, from: number, to: number): boolean {
+  if (to - from > 4 || !isMark(text.charCodeAt(from))) return false;
+  if (to - from === 1) return true;
+  const gap = text.slice(from, to);
   return /^(?: ?[-/.] ?| {2}|[ -]?\(|\)[ -]{1,3}|\)\/|\)\.| ?[-.] ?\(|\) ?\()$/.test(gap);
 }
 
@@ -138,11 +150,17 @@ function endsHere({ text }: Reading, { end, groups }: Candidate): boolean {
   return !(mark === '-' && isAlphanumeric(next) && groups.length < 4);
 }
 
-function isPhone(reading: Reading, candidate: Candidate, said: 'for' | 'against' | 'neither'): boolean {
+/** What no word has to be asked for. */
+const couldBe = (reading: Reading, candidate: Candidate) =>
+  candidate.digits.length >= fewestDigits &&
+  !isDate(candidate.digits, candidate.groups, candidate.gaps) &&
+  !isDotted(candidate) &&
+  endsHere(reading, candidate);
+
+function isPhone(reading: Reading, candidate: Candidate, said: Said): boolean {
   const { digits, groups, plus } = candidate;
   const total = digits.length;
-  if (isDate(digits, groups, candidate.gaps) || isDotted(candidate)) return false;
-  if (plus) return total >= 7 && total <= 16 && hasCode(digits) && !isPlace(reading, candidate);
+  if (plus) return total >= 7 && total <= 16 && hasCode(digits) && !isPlace(candidate);
   if (said === 'for') return total >= 7 && total <= 15 && !isDecimal(candidate);
   if (digits.startsWith('00') && groups.length > 1 && said === 'neither') {
     return total >= 10 && total <= 17 && hasCode(digits.slice(2)) && digits[2] !== '0';
@@ -188,18 +206,21 @@ function isCrowded({ text }: Reading, { start, end }: Candidate): boolean {
   return near(start - 1, -1) || near(end, 1);
 }
 
-/** `2026-01-07`, `07.01.2026`, `7/1/2026 10`: the first three groups are a date. */
+/** `20260107`, `2026-01-07`, `07.01.2026`, `7/1/2026 10`: the first three groups are a date. */
 function isDate(digits: string, groups: readonly number[], gaps: readonly string[]): boolean {
   const [one = 0, two = 0, three = 0] = groups;
+  if (one === 8 && /^(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])/.test(digits)) return true;
   if (groups.length < 3 || gaps[0] !== gaps[1] || !/^[-./ ]$/.test(gaps[0] ?? '')) return false;
-  const numbers = [digits.slice(0, one), digits.slice(one, one + two), digits.slice(one + two, one + two + three)].map(
-    Number,
-  );
-  const [a = 0, b = 0, c = 0] = numbers;
-  const year = (value: number) => value >= 1900 && value <= 2099;
-  const days = (x: number, y: number) => x >= 1 && y >= 1 && x <= 31 && y <= 31 && (x <= 12 || y <= 12);
-  if (one === 4 && two <= 2 && three <= 2) return year(a) && days(b, c);
-  return three === 4 && one <= 2 && two <= 2 && year(c) && days(a, b);
+  const first = one === 4 && two <= 2 && three <= 2;
+  if (!first && !(three === 4 && one <= 2 && two <= 2)) return false;
+  const [a, b, c] = [
+    Number(digits.slice(0, one)),
+    Number(digits.slice(one, one + two)),
+    Number(digits.slice(one + two, one + two + three)),
+  ];
+  const isYear = (value: number) => value >= 1900 && value <= 2099;
+  const isDay = (x: number, y: number) => x >= 1 && y >= 1 && x <= 31 && y <= 31 && (x <= 12 || y <= 12);
+  return first ? isYear(a) && isDay(b, c) : isYear(c) && isDay(a, b);
 }
 
 /** Four numbers with dots that are an IP address or a version. */
@@ -210,7 +231,7 @@ const isDotted = ({ groups, gaps }: Candidate) =>
 const isDecimal = ({ groups, gaps }: Candidate) => groups.length === 2 && gaps[0] === '.' && (groups[0] ?? 0) !== 3;
 
 /** Coordinates with signs: +52.520008, +40.7128-074.0060 */
-function isPlace(_: Reading, { groups, gaps }: Candidate): boolean {
+function isPlace({ groups, gaps }: Candidate): boolean {
   return gaps[0] === '.' && (groups[0] ?? 0) <= 3 && (groups.length === 2 || (gaps[1] === '-' && gaps[2] === '.'));
 }
 

@@ -1,45 +1,47 @@
 import type { Reading, Report } from './reading.ts';
 
-const BEGIN = '-----BEGIN ';
+/** What stands behind the dashes of a beginning, and what PuTTY writes before its private lines. */
+export const OPENINGS = ['BE', 'Pr'];
+
+const DASHES = '-----';
+const BEGIN = 'BEGIN ';
 const END = '-----END ';
+const FOREIGN = ['BEGIN SSH2 ENCRYPTED PRIVATE KEY ----', 'Private-Lines:'];
 const longestLabel = 64;
+const longestKey = 65_536;
 
 /**
  * PEM blocks whose label ends in PRIVATE KEY (RFC 7468; OpenSSH's and PGP's too), with line ends as they are or escaped.
  * A block without an end is taken as far as it looks like one: the rest may have been cut off. SSH2's four dashes and
  * PuTTY's private lines count as well.
  */
-export function findPrivateKeys({ text }: Reading, report: Report): void {
+export function findPrivateKeys({ text, tokens }: Reading, report: Report): void {
   let done = 0;
-  // Both only move on: hostile text has as many beginnings as it likes.
-  let next = text.indexOf(BEGIN);
-  let closing = text.indexOf(END);
-  while (next >= 0) {
-    const at = next;
-    next = text.indexOf(BEGIN, at + 1);
-    const label = at < done ? undefined : labelAt(text, at + BEGIN.length);
-    if (!label) continue;
-    const body = at + BEGIN.length + label.length + 5;
-    while (closing >= 0 && closing < body) closing = text.indexOf(END, closing + 1);
-    // Behind another beginning it is the end of another block.
-    const own = closing >= 0 && (next < 0 || closing < next);
-    done = own ? endOfClosing(text, closing) : bodyEnd(text, body);
-    report(at, done);
+  // It only moves on: hostile text has as many beginnings as it likes.
+  let closing = 0;
+  for (const at of tokens) {
+    if (at < done) continue;
+    const foreign = FOREIGN.find((opening) => text.startsWith(opening, at));
+    const label = text.startsWith(DASHES, at - DASHES.length) ? labelAt(text, at) : undefined;
+    if (foreign) {
+      done = bodyEnd(text, at + foreign.length);
+      report(at, done);
+    } else if (label) {
+      const body = at + BEGIN.length + label.length + DASHES.length;
+      while (closing >= 0 && closing < body) closing = text.indexOf(END, Math.max(body, closing + 1));
+      const own = closing >= 0 && closing - body < longestKey && text.startsWith(label, closing + END.length);
+      done = own ? closing + END.length + label.length + DASHES.length : bodyEnd(text, body);
+      done = Math.min(done, text.length);
+      report(at - DASHES.length, done);
+    }
   }
-  findForeign(text, '---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----', report);
-  findForeign(text, 'Private-Lines:', report);
 }
 
 function labelAt(text: string, start: number): string | undefined {
-  const end = text.slice(start, start + longestLabel).indexOf('-----');
-  const label = end < 0 ? '' : text.slice(start, start + end);
+  if (!text.startsWith(BEGIN, start)) return undefined;
+  const rest = text.slice(start + BEGIN.length, start + BEGIN.length + longestLabel);
+  const label = rest.slice(0, Math.max(0, rest.indexOf(DASHES)));
   return /^(?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?$/.test(label) ? label : undefined;
-}
-
-function endOfClosing(text: string, closing: number): number {
-  const label = closing + END.length;
-  const end = text.slice(label, label + longestLabel).indexOf('-----');
-  return end < 0 ? label : label + end + 5;
 }
 
 const inBody = new Uint8Array(128);
@@ -66,13 +68,4 @@ function lastLine(text: string, start: number, end: number): number {
   for (const { index, 0: line } of text.slice(start, end).matchAll(/[A-Za-z0-9+/=]{16,}/g))
     last = start + index + line.length;
   return last;
-}
-
-function findForeign(text: string, opening: string, report: Report): void {
-  let at = text.indexOf(opening);
-  while (at >= 0) {
-    const end = bodyEnd(text, at + opening.length);
-    report(at, end);
-    at = text.indexOf(opening, Math.max(end, at + 1));
-  }
 }

@@ -2,8 +2,8 @@ import { isAlphanumeric, isDigit, type Reading, type Report } from './reading.ts
 import { valueAfter, wholeValue } from './secret-names.ts';
 import { isMixed, runEnd, tokenEnd } from './secret-tokens.ts';
 
-/** Of words that tokens follow without a sign between. */
-export const OPENINGS = ['Be', 'be', 'BE'];
+/** Of words that tokens follow without a sign between, and of marks inside of tokens. */
+export const OPENINGS = ['Be', 'be', 'BE', 'at', 'us'];
 
 const longestPassword = 256;
 
@@ -13,9 +13,14 @@ export function findSecrets(reading: Reading, report: Report): void {
   let done = 0;
   for (const start of tokens) {
     if (start < done) continue;
-    const bearer = /^(?:bearer|Bearer|BEARER) +$/.test(text.slice(start, start + 7));
+    const second = text.charCodeAt(start + 1);
+    const bearer = (second === 0x65 || second === 0x45) && /^bearer $/i.test(text.slice(start, start + 7));
     const found = bearer ? bearerAt(text, start + 7) : tokenEnd(text, start);
-    if (found < 0) continue;
+    if (found < 0) {
+      const marked = markedAt(text, start);
+      if (marked) report(...marked);
+      continue;
+    }
     report(bearer ? start + 7 : start, found);
     done = found;
   }
@@ -27,7 +32,7 @@ export function findSecrets(reading: Reading, report: Report): void {
     report(...found);
     done = found[1];
   }
-  findMarked(text, report);
+  findEntraSecrets(text, report);
   const whole = wholeValue(text, reading.before);
   if (whole) report(...whole);
 }
@@ -65,19 +70,28 @@ function botToken({ text }: Reading, sign: number): [number, number] | undefined
   return end - sign - 1 === 35 && isMixed(text.slice(sign + 1, end)) ? [start, end] : undefined;
 }
 
-/** Tokens whose mark is in their middle: Azure's client secrets, HCP Terraform's tokens, Mailchimp's keys. */
-function findMarked(text: string, report: Report): void {
-  for (const [mark, before, after] of [
-    ['Q~', /[\w~.-]{3}\d$/, /^[\w~.-]{31,34}(?![\w~-])/],
-    ['.atlasv1.', /[A-Za-z0-9]{14}$/, /^[\w-]{60,70}/],
-    ['-us', /[0-9a-f]{32}$/, /^\d{1,2}(?!\w)/],
-  ] as const) {
-    for (let at = text.indexOf(mark); at >= 0; at = text.indexOf(mark, at + mark.length)) {
-      const head = before.exec(text.slice(Math.max(0, at - 33), at));
-      const tail = after.exec(text.slice(at + mark.length, at + mark.length + 72));
-      if (!head || !tail) continue;
-      const start = at - head[0].length;
-      if (!isAlphanumeric(text.charCodeAt(start - 1))) report(start, at + mark.length + tail[0].length);
-    }
+/** Tokens whose mark is in their middle: HCP Terraform's, and Mailchimp's keys. The mark is a token of its own to a reading. */
+function markedAt(text: string, at: number): [number, number] | undefined {
+  if (text.startsWith('atlasv1.', at) && text[at - 1] === '.') {
+    return around(text, at - 1, /[A-Za-z0-9]{14}$/, at + 8, /^[\w-]{60,70}/);
   }
+  if (text.startsWith('us', at) && text[at - 1] === '-')
+    return around(text, at - 1, /[0-9a-f]{32}$/, at + 2, /^\d{1,2}(?!\w)/);
+  return undefined;
+}
+
+/** Client secrets of Microsoft Entra have `Q~` behind three characters and a digit. */
+function findEntraSecrets(text: string, report: Report): void {
+  for (let at = text.indexOf('Q~'); at >= 0; at = text.indexOf('Q~', at + 2)) {
+    const found = around(text, at, /[\w~.-]{3}\d$/, at + 2, /^[\w~.-]{31,34}(?![\w~-])/);
+    if (found) report(...found);
+  }
+}
+
+/** What ends at `before` and goes on at `after`, where nothing else is glued to its front. */
+function around(text: string, before: number, head: RegExp, after: number, tail: RegExp): [number, number] | undefined {
+  const front = head.exec(text.slice(Math.max(0, before - 33), before))?.[0].length;
+  const back = tail.exec(text.slice(after, after + 72))?.[0].length;
+  if (!front || !back || isAlphanumeric(text.charCodeAt(before - front - 1))) return undefined;
+  return [before - front, after + back];
 }

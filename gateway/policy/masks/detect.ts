@@ -4,7 +4,7 @@ import { findIbans } from './detect-iban.ts';
 import { findIps } from './detect-ip.ts';
 import { findJwts, OPENINGS as OF_JWTS } from './detect-jwt.ts';
 import { findPhones } from './detect-phone.ts';
-import { findPrivateKeys } from './detect-private-key.ts';
+import { findPrivateKeys, OPENINGS as OF_KEYS } from './detect-private-key.ts';
 import { OPENINGS as BEFORE_SECRETS, findSecrets } from './detect-secret.ts';
 import { findSsns } from './detect-ssn.ts';
 import type { BuiltIn, Detector, Finding } from './detector.ts';
@@ -23,10 +23,9 @@ const FINDERS: Readonly<Record<BuiltIn, (reading: Reading, report: Report) => vo
   ip: findIps,
   phone: findPhones,
 };
-const ORDER = Object.keys(FINDERS);
 
 const openings = new Uint8Array(128 * 128);
-for (const opening of [...OF_TOKENS, ...OF_JWTS, ...BEFORE_SECRETS]) {
+for (const opening of [...OF_TOKENS, ...OF_JWTS, ...OF_KEYS, ...BEFORE_SECRETS]) {
   openings[opening.charCodeAt(0) * 128 + opening.charCodeAt(1)] = 1;
 }
 
@@ -53,7 +52,9 @@ export function createDetection(detectors: readonly Detector[]): Detection {
     if ('pattern' in detector) patterns.set(detector.name, detector.pattern);
     else builtIn.add(detector.name);
   }
-  const finders = Object.entries(FINDERS).filter(([name]) => builtIn.has(name));
+  const finders = Object.entries(FINDERS)
+    .map(([detector, find], rank) => ({ detector, find, rank }))
+    .filter(({ detector }) => builtIn.has(detector));
   if (finders.length < builtIn.size) throw new TypeError('a detector that is neither built in nor a pattern');
 
   return {
@@ -62,12 +63,15 @@ export function createDetection(detectors: readonly Detector[]): Detection {
       if (finders.length > 0 && text.length >= shortest) {
         const reading = read(text, openings, before);
         const { map } = reading;
-        for (const [name, find] of finders) {
-          const rank = ORDER.indexOf(name);
-          find(reading, (start, end) => {
-            if (!map) found.push({ start, end, detector: name, rank });
-            else found.push({ start: map.starts[start] ?? 0, end: map.ends[end - 1] ?? 0, detector: name, rank });
-          });
+        let detector = '';
+        let rank = 0;
+        const report: Report = (start, end) => {
+          if (!map) found.push({ start, end, detector, rank });
+          else found.push({ start: map.starts[start] ?? 0, end: map.ends[end - 1] ?? 0, detector, rank });
+        };
+        for (const finder of finders) {
+          ({ detector, rank } = finder);
+          finder.find(reading, report);
         }
       }
       for (const [name, pattern] of patterns) {

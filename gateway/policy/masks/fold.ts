@@ -5,8 +5,8 @@
 
 export interface Folded {
   readonly text: string;
-  /** For each unit of `text`, where what it was made of starts and ends in the original. Absent where nothing was folded. */
-  readonly map?: { readonly starts: Uint32Array; readonly ends: Uint32Array };
+  /** For each unit of `text`, where what it was made of starts and ends in the original. Undefined where nothing was folded. */
+  readonly map: { readonly starts: Uint32Array; readonly ends: Uint32Array } | undefined;
 }
 
 const DROP = 1;

@@ -185,6 +185,13 @@ test('a short value is read with its key, since only there it says what it is', 
   );
   // After the inner object ends, the outer key is the nearest again.
   assert.equal(mask('{"result":{"ssn":[{"x":1},"123456789"]}}'), '{"result":{"ssn":[{"x":1},"[ssn]"]}}');
+  assert.equal(
+    mask('{"result":"{\\"ssn\\":[{\\"x\\":1},\\"123456789\\"]}"}'),
+    '{"result":"{\\"ssn\\":[{\\"x\\":1},\\"[ssn]\\"]}"}',
+  );
+  // What begins in the key is masked as far as it is in the value.
+  const pin = { find: (text: string) => (/^user Pin: 1/.test(text) ? [{ start: 0, end: 12, detector: 'x' }] : []) };
+  assert.equal(mask('{"result":{"userPin":"1234"}}', { detection: pin }), '{"result":{"userPin":"[x]34"}}');
 });
 
 describe('binary content', () => {
@@ -240,6 +247,12 @@ describe('binary content', () => {
       'is replaced if one of two types says so',
       image(`"mimeType":"image/png","data":"${base64}","mimeType":"audio/x"`),
       image(`"mimeType":"image/png","data":"${PNG}","mimeType":"audio/x"`),
+      masks,
+    ],
+    [
+      'is replaced if the other of two types says so',
+      image(`"mimeType":"audio/x","data":"${base64}","mimeType":"image/png"`),
+      image(`"mimeType":"audio/x","data":"${PNG}","mimeType":"image/png"`),
       masks,
     ],
     [
@@ -368,6 +381,16 @@ test('findings that overlap are one, and none cuts a character in half', () => {
     '{"result":"[x]e"}',
   );
   assert.equal(mask('{"result":"ab\\ud83d\\ude00cde"}', find([[3, 5]])), '{"result":"ab[x]de"}');
+  assert.equal(mask('{"result":"ab\\ud83d\\ude00cde"}', find([[1, 3]])), '{"result":"a[x]cde"}');
+});
+
+test('what one key was found to hold says nothing of another, nor of its value', () => {
+  assert.equal(
+    mask('{"result":{"k":"a@b","x":{"k":"k","a@b":"k","k":1,"a@b":2}}}'),
+    '{"result":{"k":"[email]","x":{"k":"k","[email]":"k","k":1,"[email]":2}}}',
+  );
+  const long = `${'k'.repeat(200)}a@b`;
+  assert.equal(mask(`{"result":{"${long}":1,"${long}":1}}`), '{"result":{"[email]":1,"[email]":1}}');
 });
 
 test('spans are in order, and say where each tag stands', () => {
@@ -397,4 +420,8 @@ test('deep nesting and many values take their time and no stack', () => {
   refuses(`${'['.repeat(5000)}${']'.repeat(5000)}`);
   const many = `{"result":[${'"a@b c@d",'.repeat(20_000)}1]}`;
   assert.equal(maskJson(Buffer.from(many), answers).spans.length, 40_000);
+  const one = `{"result":"${'a@b '.repeat(100_000)}"}`;
+  assert.equal(maskJson(Buffer.from(one), answers).spans.length, 100_000);
+  refuses(one.replace('a@b', 'a@b a@b'));
+  refuses(`{"result":[${'"a@b",'.repeat(100_001)}1]}`);
 });

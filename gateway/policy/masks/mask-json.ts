@@ -1,5 +1,5 @@
-import { isAscii, isUtf8 } from 'node:buffer';
-import { JsonTextError, textOf, walkJson } from '../../mcp/walk.ts';
+import { isUtf8 } from 'node:buffer';
+import { createTextReader, JsonTextError, walkJson } from '../../mcp/walk.ts';
 import { applyEdits, type MaskEdit } from './apply.ts';
 import { createBlobRule, isBase64, placeholder } from './blob.ts';
 import { MaskError, type Masked } from './masked.ts';
@@ -63,27 +63,22 @@ export function maskJson(bytes: Buffer, options: MaskOptions): Masked {
 export function jsonEdits(bytes: Buffer, options: MaskOptions): MaskEdit[] {
   const seeker = createSeeker(options);
   const replaces = createBlobRule(options.replaceBlobs);
-  // Cutting a text that is there costs a fraction of decoding bytes, and most messages are ASCII.
-  const ascii = isAscii(bytes) ? bytes.toString('latin1') : undefined;
+  const textAt = createTextReader(bytes);
   const edits: MaskEdit[] = [];
   const frames: Frame[] = [];
 
-  function literalAt(start: number, end: number, escaped: boolean): Literal {
-    const text = ascii === undefined || escaped ? textOf(bytes, start, end, escaped) : ascii.slice(start + 1, end - 1);
-    return { start, end, text, escaped };
-  }
-
-  function seek(literal: Literal, key: string | undefined): void {
-    for (const edit of seeker.literal(bytes, literal, key)) edits.push(edit);
+  /** One by one: a call can't take as many arguments as a text can hold values. */
+  function take(found: readonly MaskEdit[]): void {
+    for (const edit of found) edits.push(edit);
   }
 
   function onKey(start: number, end: number, escaped: boolean): void {
     const frame = frames.at(-1) as Frame;
-    const literal = literalAt(start, end, escaped);
+    const literal = { start, end, text: textAt(start, end, escaped), escaped };
     const { place, named } = placeOfMember(frame.place, literal.text);
     frame.key = literal.text;
     frame.next = place;
-    if (!named && !isBinary(frame)) seek(literal, undefined);
+    if (!named && !isBinary(frame)) take(seeker.key(bytes, literal));
   }
 
   function isBinary(frame: Frame): boolean {
@@ -92,7 +87,7 @@ export function jsonEdits(bytes: Buffer, options: MaskOptions): MaskEdit[] {
 
   function onString(start: number, end: number, escaped: boolean): void {
     const frame = frames.at(-1);
-    const literal = literalAt(start, end, escaped);
+    const literal = { start, end, text: textAt(start, end, escaped), escaped };
     if (frame?.binary !== undefined) {
       if (isBinary(frame)) {
         frame.binary.data.push(literal);
@@ -103,7 +98,7 @@ export function jsonEdits(bytes: Buffer, options: MaskOptions): MaskEdit[] {
     }
     const place = frame?.next ?? CONTENT;
     if (place.kept) seeker.refuse(literal.text, frame?.key);
-    else seek(literal, frame?.key);
+    else take(seeker.literal(bytes, literal, frame?.key));
   }
 
   function onOpen(_start: number, isObject: boolean): void {
@@ -129,7 +124,7 @@ export function jsonEdits(bytes: Buffer, options: MaskOptions): MaskEdit[] {
       const replacement = Buffer.from(placeholder(mimes.find(replaces)));
       edits.push({ start: literal.start + 1, end: literal.end - 1, replacement, detector: 'blob', hmac });
     } else if (!(says && (place.binary === 'blob' || media === types.length) && isBase64(literal.text))) {
-      seek(literal, place.binary);
+      take(seeker.literal(bytes, literal, place.binary));
     }
   }
 

@@ -7,7 +7,7 @@ import { type Folded, fold, isFolded } from './fold.ts';
 export interface Reading extends Folded {
   /** What stands before the text as a person sees it: the key that a JSON string is the value of. */
   readonly before: string;
-  /** Runs of ASCII digits: start, end, start, end, … */
+  /** Runs of ASCII digits: start, end, start, end, …; without those between letters far inside a token. */
   readonly runs: readonly number[];
   /** Where `:` and `=` stand. */
   readonly signs: readonly number[];
@@ -22,8 +22,14 @@ const DIGIT = 1;
 const LETTER = 2;
 const SIGN = 3;
 const ESCAPE = 4;
+const FOLDED = 5;
 
-const classes = new Uint8Array(128);
+/** How far the digits of an account may be from what its token starts with: `IBANGB29NWBK…`, after an escape. */
+const nearStart = 8;
+
+/** What a UTF-16 unit is to the survey: one look at each. */
+const classes = new Uint8Array(0x10000);
+for (let code = 128; code < 0x10000; code++) if (isFolded(code)) classes[code] = FOLDED;
 for (let code = 0; code < 128; code++) {
   const character = String.fromCharCode(code);
   if (code >= 0x30 && code <= 0x39) classes[code] = DIGIT;
@@ -34,10 +40,9 @@ for (let code = 0; code < 128; code++) {
 
 export const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
 /** ASCII. */
-export const isLetter = (code: number): boolean => code < 128 && classes[code] === LETTER;
+export const isLetter = (code: number): boolean => classes[code] === LETTER;
 /** ASCII. */
-export const isAlphanumeric = (code: number): boolean =>
-  code < 128 && (classes[code] === LETTER || classes[code] === DIGIT);
+export const isAlphanumeric = (code: number): boolean => classes[code] === LETTER || classes[code] === DIGIT;
 export const isHex = (code: number): boolean =>
   isDigit(code) || (code >= 0x41 && code <= 0x46) || (code >= 0x61 && code <= 0x66);
 
@@ -53,61 +58,82 @@ function afterEscape(text: string, at: number): number {
 
 /** `openings`: of two ASCII characters at the start of a token, first * 128 + second, 1 where some detector knows them. */
 export function read(original: string, openings: Uint8Array, before = ''): Reading {
-  const plain = survey(original, openings);
-  if (plain) return { ...plain, text: original, before };
-  const folded = fold(original);
-  // What is folded folds no further, but for half a pair: it is told to look no more.
-  return { ...(survey(folded.text, openings, true) ?? { runs: [], signs: [], tokens: [] }), ...folded, before };
-}
-
-/** Nothing where the text has to be folded first. */
-function survey(
-  text: string,
-  openings: Uint8Array,
-  folded = false,
-): Pick<Reading, 'runs' | 'signs' | 'tokens'> | undefined {
   const runs: number[] = [];
   const signs: number[] = [];
   const tokens: number[] = [];
+  if (survey(original, openings, true, runs, signs, tokens))
+    return { text: original, map: undefined, before, runs, signs, tokens };
+  const { text, map } = fold(original);
+  runs.length = signs.length = tokens.length = 0;
+  // What is folded folds no further, but for half a pair: it is told to look no more.
+  survey(text, openings, false, runs, signs, tokens);
+  return { text, map, before, runs, signs, tokens };
+}
+
+/** False where the text has to be folded first. */
+function survey(
+  text: string,
+  openings: Uint8Array,
+  folds: boolean,
+  runs: number[],
+  signs: number[],
+  tokens: number[],
+): boolean {
   const length = text.length;
-  let inToken = false;
-  let at = 0;
-  while (at < length) {
-    const code = text.charCodeAt(at);
-    if (code >= 128) {
-      if (!folded && isFolded(code)) return undefined;
-      inToken = false;
-      at++;
-      continue;
-    }
-    const kind = classes[code];
+  for (let at = 0; at < length; at++) {
+    let kind = classes[text.charCodeAt(at)];
     if (kind === LETTER || kind === DIGIT) {
-      if (!inToken) {
-        inToken = true;
-        const next = text.charCodeAt(at + 1);
-        if (next < 128 && openings[code * 128 + next] === 1) tokens.push(at);
+      if (at + 1 < length) {
+        const first = text.charCodeAt(at);
+        const second = text.charCodeAt(at + 1);
+        if (first < 128 && second < 128 && openings[first * 128 + second] === 1) tokens.push(at);
       }
-      if (kind === DIGIT) {
-        const start = at++;
-        while (at < length && isDigit(text.charCodeAt(at))) at++;
-        runs.push(start, at);
-      } else {
-        at++;
-      }
-      continue;
+      const token = at;
+      let glued = false;
+      // To the end of the token.
+      do {
+        if (kind === DIGIT) {
+          const start = at++;
+          while (at < length && classes[text.charCodeAt(at)] === DIGIT) at++;
+          kind = at < length ? classes[text.charCodeAt(at)] : 0;
+          // Far inside a hash digits between letters are nobody's number.
+          if (glued && kind === LETTER && start - token > nearStart) continue;
+          runs.push(start);
+          runs.push(at);
+        } else {
+          glued = true;
+          at++;
+          kind = at < length ? classes[text.charCodeAt(at)] : 0;
+        }
+      } while (kind === LETTER || kind === DIGIT);
+      if (at >= length) break;
     }
-    inToken = false;
     if (kind === SIGN) signs.push(at);
-    // Digits after an escape are still digits, `%20` too: only the start of a token moves.
-    if (kind === ESCAPE) {
+    else if (kind === ESCAPE) {
+      // The digits of `%20` are digits all the same: only the start of a token moves.
       const start = afterEscape(text, at);
-      if (start > at + 1 && start < length) {
-        const next = text.charCodeAt(start + 1);
-        const first = text.charCodeAt(start);
-        if (first < 128 && next < 128 && openings[first * 128 + next] === 1) tokens.push(start);
-      }
-    }
-    at++;
+      const first = text.charCodeAt(start);
+      const second = text.charCodeAt(start + 1);
+      if (start > at + 1 && first < 128 && second < 128 && openings[first * 128 + second] === 1) tokens.push(start);
+    } else if (kind === FOLDED && folds) return false;
   }
-  return { runs, signs, tokens };
+  return true;
+}
+
+/** Whether enough digits follow one another from this run on; `joins` says whether what lies between two runs may. */
+export function reaches(
+  { text, runs }: Reading,
+  run: number,
+  enough: number,
+  joins: (text: string, from: number, to: number) => boolean,
+): boolean {
+  let digits = 0;
+  for (let next = run; next < runs.length; next += 2) {
+    const from = runs[next] ?? 0;
+    const to = runs[next + 1] ?? 0;
+    if (next > run && !joins(text, runs[next - 1] ?? 0, from)) return false;
+    digits += to - from;
+    if (digits >= enough) return true;
+  }
+  return false;
 }

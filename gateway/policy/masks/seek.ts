@@ -1,5 +1,5 @@
 /** What has to be taken out of a text, and what is put in its place. */
-import { JsonTextError, textOf, walkJson } from '../../mcp/walk.ts';
+import { createTextReader, JsonTextError, walkJson } from '../../mcp/walk.ts';
 import type { MaskEdit } from './apply.ts';
 import { createCursor } from './cursor.ts';
 import type { Finding } from './detector.ts';
@@ -31,6 +31,8 @@ export interface Seeker {
   text(text: string, key?: string): TextEdit[];
   /** The same for the text of a key or string of JSON, in bytes. `start` is that of its quote. */
   literal(bytes: Buffer, at: { start: number; text: string; escaped: boolean }, key?: string): MaskEdit[];
+  /** Of a key. The same few come back in every row, so what is known to hold nothing is not sought again. */
+  key(bytes: Buffer, at: { start: number; text: string; escaped: boolean }): MaskEdit[];
   refuse(text: string, key: string | undefined): void;
   refuseNumber(text: string, key: string | undefined): void;
 }
@@ -42,18 +44,39 @@ const SHORTEST_NUMBER = 4;
 /** Of keys and values that are read together. */
 const LONGEST_KEY = 64;
 const LONGEST_KEYED = 200;
+/** In one message: each takes time and memory, and a place in the recording. */
+const MOST_FINDINGS = 100_000;
+/** Keys that are remembered. */
+const MOST_KEYS = 1_000;
+const NONE: never[] = [];
 const BEGINS_AS_JSON = /^[\ufeff \t\r\n]*[[{]/;
 
 export function createSeeker(options: SeekOptions): Seeker {
   const { detection, tagger } = options;
+  const cleanKeys = new Set<string>();
+  const words = new Map<string, string>();
+  let count = 0;
 
   function inText(text: string, key: string | undefined, depth: number): TextEdit[] {
     refuse(text, key);
     return (depth < MAX_INNER && BEGINS_AS_JSON.test(text) && inJson(text, key, depth + 1)) || inFlat(text, key);
   }
 
+  function inKey(text: string, depth: number): TextEdit[] {
+    if (cleanKeys.has(text)) return NONE;
+    const edits = inText(text, undefined, depth);
+    // How JSON in a key is read depends on the depth.
+    const isKnown = edits.length === 0 && text.length <= LONGEST_KEY && !BEGINS_AS_JSON.test(text);
+    if (isKnown && cleanKeys.size < MOST_KEYS) cleanKeys.add(text);
+    return edits;
+  }
+
   function inFlat(text: string, key: string | undefined): TextEdit[] {
-    return whole(text, findings(text, key)).map(({ start, end, detector }) => {
+    const found = findings(text, key);
+    if (found.length === 0) return NONE;
+    count += found.length;
+    if (count > MOST_FINDINGS) throw new MaskError(`It holds more than ${MOST_FINDINGS} values that are to be masked.`);
+    return whole(text, found).map(({ start, end, detector }) => {
       const { tag, hmac } = tagger.tag(detector, text.slice(start, end));
       return { start, end, replacement: tag, detector, hmac };
     });
@@ -63,11 +86,20 @@ export function createSeeker(options: SeekOptions): Seeker {
   function findings(text: string, key: string | undefined): readonly Finding[] {
     const found = detection.find(text);
     if (found.length > 0 || key === undefined || text.length > LONGEST_KEYED || !/\d/.test(text)) return found;
-    const words = `${wordsOf(key)}: `;
-    return detection
-      .find(words + text)
-      .filter(({ end }) => end > words.length)
-      .map((one) => ({ ...one, start: Math.max(0, one.start - words.length), end: one.end - words.length }));
+    const front = inFront(key);
+    const keyed = detection.find(front + text);
+    if (keyed.length === 0) return NONE;
+    return keyed
+      .filter(({ end }) => end > front.length)
+      .map((one) => ({ ...one, start: Math.max(0, one.start - front.length), end: one.end - front.length }));
+  }
+
+  function inFront(key: string): string {
+    const known = words.get(key);
+    if (known !== undefined) return known;
+    const front = `${wordsOf(key)}: `;
+    if (words.size < MOST_KEYS) words.set(key, front);
+    return front;
   }
 
   /** Of a text that is JSON itself; `undefined` where it is none. */
@@ -77,17 +109,17 @@ export function createSeeker(options: SeekOptions): Seeker {
     const edits: MaskEdit[] = [];
     const keys: (string | undefined)[] = [];
     let key = outer;
-    const visit = (start: number, end: number, escaped: boolean, near: string | undefined): string => {
-      const inner = textOf(bytes, start, end, escaped);
-      edits.push(...literalEdits(bytes, start, escaped, inText(inner, near, depth)));
-      return inner;
+    const textAt = createTextReader(bytes);
+    const take = (start: number, escaped: boolean, found: readonly TextEdit[]): void => {
+      for (const edit of literalEdits(bytes, start, escaped, found)) edits.push(edit);
     };
     try {
       walkJson(bytes, {
         key(start, end, escaped) {
-          key = visit(start, end, escaped, undefined);
+          key = textAt(start, end, escaped);
+          take(start, escaped, inKey(key, depth));
         },
-        string: (start, end, escaped) => visit(start, end, escaped, key),
+        string: (start, end, escaped) => take(start, escaped, inText(textAt(start, end, escaped), key, depth)),
         number(start, end) {
           const [edit] = inNumber(bytes.toString('latin1', start, end), key);
           if (edit !== undefined) edits.push({ ...edit, start, end });
@@ -101,6 +133,7 @@ export function createSeeker(options: SeekOptions): Seeker {
       if (error instanceof JsonTextError) return undefined;
       throw error;
     }
+    if (edits.length === 0) return NONE;
     const cursor = createCursor(bytes, 0, false);
     return edits.map(({ start, end, replacement, detector, hmac }) => ({
       start: cursor.unitOf(start),
@@ -131,6 +164,7 @@ export function createSeeker(options: SeekOptions): Seeker {
   return {
     text: (text, key) => inText(text, key, 0),
     literal: (bytes, { start, text, escaped }, key) => literalEdits(bytes, start, escaped, inText(text, key, 0)),
+    key: (bytes, { start, text, escaped }) => literalEdits(bytes, start, escaped, inKey(text, 0)),
     refuse,
     refuseNumber,
   };
@@ -138,7 +172,7 @@ export function createSeeker(options: SeekOptions): Seeker {
 
 /** Edits of a literal's text as edits of its bytes. */
 function literalEdits(bytes: Buffer, quote: number, escaped: boolean, edits: readonly TextEdit[]): MaskEdit[] {
-  if (edits.length === 0) return [];
+  if (edits.length === 0) return NONE;
   const cursor = createCursor(bytes, quote + 1, escaped);
   return edits.map(({ start, end, replacement, detector, hmac }) => ({
     start: cursor.byteOf(start),

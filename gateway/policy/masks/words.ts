@@ -1,19 +1,26 @@
-import type { Reading } from './reading.ts';
+import { isDigit, isLetter, type Reading } from './reading.ts';
 
 /** Words whose nearness says what a number is. */
 export interface Words {
-  /** Where in a text the last of them ends, or -1. */
-  last(text: string): number;
+  /** In lower case. */
+  has(word: string): boolean;
+  /** Where the last word ends, of those that are found anywhere, or -1; `lower` is in lower case. */
+  lastPart(lower: string): number;
 }
 
 const letter = /\p{L}/u;
 
 function isWordCode(code: number): boolean {
-  if (code < 128) return (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a);
+  if (code < 128) return isLetter(code);
   return letter.test(String.fromCharCode(code));
 }
 
 const isUpper = (code: number) => code >= 0x41 && code <= 0x5a;
+
+function isAscii(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) >= 128) return false;
+  return true;
+}
 
 /**
  * `tel` is the word itself, not the end of `hotel`; `telef*` any word that begins so; of what is written without spaces,
@@ -21,50 +28,93 @@ const isUpper = (code: number) => code >= 0x41 && code <= 0x5a;
  */
 export function createWords(list: string): Words {
   const whole = new Set<string>();
-  const starts: string[] = [];
-  const anywhere: string[] = [];
+  const starts = new Map<string, string[]>();
+  const parts: string[] = [];
   for (const word of list.split(/\s+/).filter(Boolean)) {
-    if (word.endsWith('*')) starts.push(word.slice(0, -1));
-    else if (word.startsWith('~')) anywhere.push(word.slice(1).replaceAll('_', ' '));
-    else whole.add(word);
+    if (word.startsWith('~')) parts.push(word.slice(1).replaceAll('_', ' '));
+    else if (word.endsWith('*')) {
+      const head = word.slice(0, headLength);
+      starts.set(head, [...(starts.get(head) ?? []), word.slice(0, -1)]);
+    } else whole.add(word);
   }
-  const known = (word: string) => whole.has(word) || starts.some((start) => word.startsWith(start));
-
+  const ascii = parts.filter(isAscii);
+  const anyAscii = ascii.length > 0 ? new RegExp(ascii.join('|')) : undefined;
   return {
-    last(text) {
-      const lower = text.toLowerCase();
+    has: (word) =>
+      whole.has(word) || (starts.get(word.slice(0, headLength))?.some((start) => word.startsWith(start)) ?? false),
+    lastPart(lower) {
       let found = -1;
-      for (const word of anywhere) {
-        const at = lower.lastIndexOf(word);
-        if (at >= 0) found = Math.max(found, at + word.length);
-      }
-      let end = text.length;
-      while (end > found) {
-        while (end > 0 && !isWordCode(text.charCodeAt(end - 1))) end--;
-        let start = end;
-        while (start > 0 && isWordCode(text.charCodeAt(start - 1))) {
-          start--;
-          const first = text.charCodeAt(start);
-          if (isUpper(first) && start > 0 && !isUpper(text.charCodeAt(start - 1))) break;
-        }
-        if (start === end || end <= found) break;
-        // The word as written, and, of `SSNumber` and `iPhone`, in lower case all the same.
-        if (known(text.slice(start, end).toLowerCase())) return end;
-        end = start;
+      const plain = isAscii(lower);
+      if (plain && !anyAscii?.test(lower)) return -1;
+      for (const part of plain ? ascii : parts) {
+        const at = lower.lastIndexOf(part);
+        if (at >= 0) found = Math.max(found, at + part.length);
       }
       return found;
     },
   };
 }
 
+const headLength = 3;
+const longestWord = 24;
+
+/** The words of a text from its end, in lower case, until one is wanted: where that one ends, or -1. */
+function lastWord(text: string, wanted: (word: string) => boolean): number {
+  let end = text.length;
+  while (end > 0) {
+    while (end > 0 && !isWordCode(text.charCodeAt(end - 1))) end--;
+    let start = end;
+    while (start > 0 && isWordCode(text.charCodeAt(start - 1))) {
+      start--;
+      if (
+        start > 0 &&
+        isUpper(text.charCodeAt(start)) &&
+        !isUpper(text.charCodeAt(start - 1)) &&
+        !isProduct(text, start)
+      )
+        break;
+    }
+    if (start < end && end - start <= longestWord && wanted(text.slice(start, end).toLowerCase())) return end;
+    end = start;
+  }
+  return -1;
+}
+
+/** `iPhone` is one word. */
+const isProduct = (text: string, capital: number) =>
+  text.charCodeAt(capital - 1) === 0x69 && !isWordCode(text.charCodeAt(capital - 2));
+
+/** Where the last of the words in a text ends, or -1. */
+export function lastOf(words: Words, text: string): number {
+  return Math.max(lastWord(text, words.has), words.lastPart(text.toLowerCase()));
+}
+
+/** Which of two is nearer to the end of a text: the words that speak for something, or those against it. */
+export function nearer(text: string, words: Words, against: Words): 'for' | 'against' | 'neither' {
+  let verdict: 'for' | 'against' | 'neither' = 'neither';
+  const end = lastWord(text, (word) => {
+    if (words.has(word)) verdict = 'for';
+    else if (against.has(word)) verdict = 'against';
+    return verdict !== 'neither';
+  });
+  return words.lastPart(text.toLowerCase()) > end ? 'for' : verdict;
+}
+
 const reach = 48;
 
 /** The words before a place: on its line, or on the line above where it is the first of its own. */
-export function wordsBefore(reading: Reading, at: number, length = reach): string {
-  let lead = reading.text.slice(Math.max(0, at - length), at);
-  const line = Math.max(lead.lastIndexOf('\n'), lead.lastIndexOf('\r'));
-  if (line >= 0 && /[\p{L}\p{N}]/u.test(lead.slice(line))) lead = lead.slice(line + 1);
-  return at <= length && line < 0 && reading.before !== '' ? `${reading.before}: ${lead}` : lead;
+export function wordsBefore({ text, before }: Reading, at: number, length = reach): string {
+  const floor = Math.max(0, at - length);
+  let start = at;
+  let said = false;
+  while (start > floor) {
+    const code = text.charCodeAt(start - 1);
+    if ((code === 0x0a || code === 0x0d) && said) break;
+    said ||= isDigit(code) || isWordCode(code);
+    start--;
+  }
+  const lead = text.slice(start, at);
+  return start === 0 && before !== '' ? `${before}: ${lead}` : lead;
 }
 
 /** The words after a place, on its line. */
@@ -72,14 +122,6 @@ export function wordsAfter(reading: Reading, at: number, length = 16): string {
   const rest = reading.text.slice(at, at + length);
   const line = rest.search(/[\r\n]/);
   return line < 0 ? rest : rest.slice(0, line);
-}
-
-/** Which of two is nearer to the end of a text: the words that speak for something, or those against it. */
-export function nearer(text: string, words: Words, against: Words): 'for' | 'against' | 'neither' {
-  const one = words.last(text);
-  const other = against.last(text);
-  if (one < 0 && other < 0) return 'neither';
-  return one >= other ? 'for' : 'against';
 }
 
 /** What numbers are that are nobody's: of an order, a parcel, a part, a book, a moment, a place, a sum. */

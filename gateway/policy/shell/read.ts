@@ -20,7 +20,7 @@ import type { ShellReading } from '../statement.ts';
 import { BUILTINS, RUNNERS, SHELLS } from './names.ts';
 
 /** Bytes of UTF-8. */
-export const MAX_SHELL = 64 * 1024;
+const MAX_SHELL = 64 * 1024;
 
 class Refused extends Error {}
 
@@ -53,9 +53,11 @@ function check(node: SyntaxNode, programs: Set<string>): void {
       if ((node.errors?.length ?? 0) > 0) throw new Refused('its syntax is wrong or not known');
       return;
     case 'Command':
-      return checkCommand(node, programs);
+      checkCommand(node, programs);
+      return;
     case 'Redirect':
-      return checkRedirect(node);
+      checkRedirect(node);
+      return;
     case 'HereDoc':
       if (node.closing === undefined) throw new Refused('a here-document has no end');
       return;
@@ -81,9 +83,11 @@ function check(node: SyntaxNode, programs: Set<string>): void {
     case 'ArithmeticFor':
       throw new Refused('it computes with variables');
     case 'ArithmeticWord':
-      return checkNumber(node);
+      checkNumber(node);
+      return;
     case 'ParameterExpansion':
-      return checkParameter(node);
+      checkParameter(node);
+      return;
     case 'TestCommand':
       // Where /bin/sh is not Bash, `[[ a || reboot ]]` runs reboot, and `[[ a > b ]]` writes b.
       throw new Refused('it uses "[[", which not every shell takes for a test; use "["');

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the placeholders are the shell's.
 /** Shell statements, written for these tests. */
 
 /** Ordinary ones, and the programs that they run. */
@@ -146,6 +147,11 @@ export const HOSTILE: readonly string[] = [
   `echo ${'$('.repeat(5000)}`,
   `echo '${'x'.repeat(70_000)}'`,
   'set -- x',
+  'ls a\u0001b',
+  'ls \ud800',
+  'ls {x}< in',
+  'f() { ls; }',
+  '((1))',
   '[[ a || reboot ]]',
   '[[ a > b ]]',
   "echo $'a\\'; rm x; \\''",

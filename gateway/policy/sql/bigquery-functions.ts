@@ -27,7 +27,7 @@ const PLAIN = [
   'any_value approx_count_distinct approx_quantiles approx_top_count approx_top_sum array_agg array_concat_agg avg bit_and bit_or',
   'bit_xor bit_count corr count count_if countif covar_pop covar_samp grouping logical_and logical_or max max_by min min_by',
   'stddev stddev_pop stddev_samp string_agg sum var_pop var_samp variance cume_dist dense_rank first_value lag last_value lead',
-  'nth_value ntile percent_rank percentile_cont percentile_disc rank row_number session_user generate_uuid',
+  'nth_value ntile percent_rank rollup cube percentile_cont percentile_disc rank row_number session_user generate_uuid',
   'st_area st_astext st_asgeojson st_buffer st_centroid st_contains st_distance st_dwithin st_geogfromgeojson st_geogfromtext',
   'st_geogpoint st_intersection st_intersects st_length st_union st_within st_x st_y',
   'hll_count.extract hll_count.init hll_count.merge hll_count.merge_partial net.host net.ip_from_string net.ip_net_mask',

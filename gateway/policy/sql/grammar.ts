@@ -9,7 +9,7 @@ import { createFactsDraft, type FactsDraft, unreadable } from './facts.ts';
 import { READING_KEYS, READING_TYPES, STATEMENTS } from './grammar-nodes.ts';
 import { MYSQL_FUNCTIONS } from './mysql-functions.ts';
 import { fold, type Token } from './scan.ts';
-import { SQLITE_FUNCTIONS } from './sqlite-functions.ts';
+import { SQLITE_FILES, SQLITE_FUNCTIONS } from './sqlite-functions.ts';
 import { callsIn, commandIn, statementsOf, writesByWord } from './tokens.ts';
 
 type GrammarDialect = Exclude<Dialect, 'postgresql'>;
@@ -22,14 +22,18 @@ export interface GrammarParser {
 interface Terms {
   readonly dialect: GrammarDialect;
   readonly functions: ReadonlySet<string>;
+  /** Reserved words that stand before a parenthesis as a function's name does. */
+  readonly operators: ReadonlySet<string>;
   /** The server takes names of tables that differ in case for the same. */
   readonly foldsTables: boolean;
 }
 
+const OPERATORS: ReadonlySet<string> = new Set(['exists', 'not', 'any', 'all', 'some']);
+
 const TERMS: Readonly<Record<GrammarDialect, Terms>> = {
-  mysql: { dialect: 'mysql', functions: MYSQL_FUNCTIONS, foldsTables: false },
-  bigquery: { dialect: 'bigquery', functions: BIGQUERY_FUNCTIONS, foldsTables: false },
-  sqlite: { dialect: 'sqlite', functions: SQLITE_FUNCTIONS, foldsTables: true },
+  mysql: { dialect: 'mysql', functions: MYSQL_FUNCTIONS, operators: OPERATORS, foldsTables: false },
+  bigquery: { dialect: 'bigquery', functions: BIGQUERY_FUNCTIONS, operators: OPERATORS, foldsTables: false },
+  sqlite: { dialect: 'sqlite', functions: SQLITE_FUNCTIONS, operators: new Set(['exists', 'not']), foldsTables: true },
 };
 
 export async function loadGrammar(dialect: GrammarDialect): Promise<GrammarParser> {
@@ -190,13 +194,13 @@ function noteType(node: Node, { draft, terms }: Walked): void {
   if (typeof type !== 'string') return;
   if (!READING_TYPES.has(type.toLowerCase())) draft.writes('it has a part that is not known to only read');
   if (/^(select|insert|update|delete|merge)$/.test(type)) draft.command(type.toUpperCase());
-  if (type === 'function' && !isOperator(node.name)) noteFunction(functionName(node.name), draft, terms);
+  if (type === 'function' && !isOperator(node.name, terms)) noteFunction(functionName(node.name), draft, terms);
   if (type === 'aggr_func' || type === 'window_func') noteFunction(fold(String(node.name)), draft, terms);
 }
 
 /** `EXISTS (…)`, `= ANY (…)` and `NOT (…)` come as functions. A function whose name is quoted so is among the tokens. */
-function isOperator(name: unknown): boolean {
-  return /^(?:exists|any|all|some|not|rollup|cube)$/.test(functionName(name));
+function isOperator(name: unknown, { operators }: Terms): boolean {
+  return operators.has(functionName(name));
 }
 
 /** A name is text, or a path of names with a schema. */
@@ -214,5 +218,7 @@ function noteTable(node: Node, ctes: Ctes, { draft, terms }: Walked): void {
   if (typeof node.table !== 'string' || node.type === 'column_ref' || node.type === 'star') return;
   const parts = (node.catalog ? [node.catalog, node.schema, node.table] : [node.db, node.table]).filter(Boolean);
   const name = foldTable(parts.join('.'), terms);
-  if (parts.length > 1 || !ctes.has(name)) draft.table(name);
+  if (parts.length === 1 && ctes.has(name)) return;
+  draft.table(name);
+  if (terms.dialect === 'sqlite' && SQLITE_FILES.has(fold(node.table))) draft.writes('it names a table that is a file');
 }

@@ -75,11 +75,3 @@ export const POSTGRESQL_OPERATORS: ReadonlySet<string> = new Set(
     '-> ->> #> #>> @> <@ ? ?| ?& #- @? @@ @@@ && &< &> -|- <<= >>= !! <-> <^ >^ ?# ?- ?-| ?|| @-@ ## ~= &<| |&> <<| |>>',
   ].flatMap((line) => line.split(' ')),
 );
-
-/**
- * `t.name` calls the function `name` on the row (or the value) `t` where `t` has no such column. These are no names of
- * columns that anybody needs.
- * Source: https://www.postgresql.org/docs/18/sql-expressions.html#SQL-EXPRESSIONS-FUNCTION-CALLS, its note
- */
-export const CALLED_AS_COLUMN =
-  /^(?:pg_|lo_|lowrite|loread|dblink|nextval|setval|set_config|setseed|txid_|query_to_|table_to_|cursor_to_|schema_to_|database_to_|ts_stat|ts_rewrite|brin_|gin_|binary_upgrade|currtid|crosstab|xpath_table|file_)/;

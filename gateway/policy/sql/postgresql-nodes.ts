@@ -104,3 +104,12 @@ const isPart = (sort: unknown): boolean => /^OBJECT_(COLUMN|TABCONSTRAINT|ATTRIB
 const sortOf = (sort: unknown): string =>
   String(sort).replace('OBJECT_', '').replace('MATVIEW', 'MATERIALIZED VIEW').replaceAll('_', ' ');
 const spaced = (name: string): string => name.replace(/(?<=[a-z])(?=[A-Z])/g, ' ').toUpperCase();
+
+/** The texts of a list of names; stars and indices are left out. */
+export function strings(list: unknown): string[] {
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((one) => {
+    const text = (one as { String?: { sval?: unknown } } | null)?.String;
+    return text === undefined ? [] : [String(text.sval ?? '')];
+  });
+}

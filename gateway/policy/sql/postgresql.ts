@@ -5,8 +5,9 @@
 
 import type { SqlReading } from '../statement.ts';
 import { createFactsDraft, type FactsDraft, unreadable } from './facts.ts';
-import { CALLED_AS_COLUMN, POSTGRESQL_FUNCTIONS, POSTGRESQL_OPERATORS } from './postgresql-functions.ts';
-import { commandOf, EXPLAIN_OPTIONS, READING_FIELDS, READING_NODES, SAMPLING } from './postgresql-nodes.ts';
+import { noteCallsByColumn } from './postgresql-columns.ts';
+import { POSTGRESQL_FUNCTIONS, POSTGRESQL_OPERATORS } from './postgresql-functions.ts';
+import { commandOf, EXPLAIN_OPTIONS, READING_FIELDS, READING_NODES, SAMPLING, strings } from './postgresql-nodes.ts';
 
 export interface PostgresqlParser {
   read(text: string): SqlReading;
@@ -32,8 +33,9 @@ export async function loadPostgresql(): Promise<PostgresqlParser> {
       }
       const draft = createFactsDraft();
       try {
-        for (const { stmt } of (tree as { stmts?: readonly { stmt?: unknown }[] }).stmts ?? [])
-          walk(stmt, NO_CTES, draft);
+        const { stmts = [] } = tree as { stmts?: readonly { stmt?: unknown }[] };
+        for (const { stmt } of stmts) walk(stmt, NO_CTES, draft);
+        noteCallsByColumn(stmts, draft);
       } catch (error) {
         if (error instanceof RangeError) return unreadable('it nests too deep');
         throw error;
@@ -114,21 +116,24 @@ function walkCtes({ ctes, recursive }: Fields, outer: Ctes, draft: FactsDraft): 
 function noteNode(name: string, fields: Fields, draft: FactsDraft): void {
   switch (name) {
     case 'RangeVar':
-      return noteTable(fields, draft);
+      noteTable(fields, draft);
+      return;
     case 'FuncCall':
-      return noteFunction(strings(fields.funcname), draft);
+      noteFunction(strings(fields.funcname), draft);
+      return;
     case 'A_Expr':
-      return noteOperator(strings(fields.name), draft);
+      noteOperator(strings(fields.name), draft);
+      return;
     case 'SubLink':
-      return noteOperator(strings(fields.operName), draft);
+      noteOperator(strings(fields.operName), draft);
+      return;
     case 'SortBy':
-      return noteOperator(strings(fields.useOp), draft);
+      noteOperator(strings(fields.useOp), draft);
+      return;
     case 'A_Indirection':
       // `(x).f` calls the function f where x has no such field.
       for (const field of strings(fields.indirection)) noteFunction([field], draft);
       return;
-    case 'ColumnRef':
-      return noteColumn(strings(fields.fields), draft);
     case 'RangeTableSample':
       if (!SAMPLING.has(strings(fields.method).join('.'))) draft.writes('its sampling method is not known');
       return;
@@ -138,18 +143,10 @@ function noteNode(name: string, fields: Fields, draft: FactsDraft): void {
       return;
     case 'DropStmt':
     case 'CommentStmt':
-      return noteObjects(fields, draft);
+      noteObjects(fields, draft);
+      return;
     default:
   }
-}
-
-/** The texts of a list of names; stars and indices are left out. */
-function strings(list: unknown): string[] {
-  if (!Array.isArray(list)) return [];
-  return list.flatMap((one) => {
-    const text = (one as { String?: { sval?: unknown } } | null)?.String;
-    return text === undefined ? [] : [String(text.sval ?? '')];
-  });
 }
 
 function noteTable({ catalogname, schemaname, relname }: Fields, draft: FactsDraft): void {
@@ -176,13 +173,6 @@ const WORDS_AS_OPERATORS: ReadonlySet<string> = new Set([
   'BETWEEN SYMMETRIC',
   'NOT BETWEEN SYMMETRIC',
 ]);
-
-function noteColumn(path: readonly string[], draft: FactsDraft): void {
-  const last = path.at(-1) ?? '';
-  if (path.length < 2 || !CALLED_AS_COLUMN.test(last)) return;
-  draft.called(last);
-  draft.writes('it names a column as one calls a function');
-}
 
 /** DROP and COMMENT name tables as lists of texts. */
 function noteObjects({ removeType, objtype, objects, object }: Fields, draft: FactsDraft): void {

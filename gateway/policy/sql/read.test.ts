@@ -23,10 +23,8 @@ for (const [dialect, { GOOD, HOSTILE }] of Object.entries(CORPORA)) {
   describe(`${dialect}: never read-only`, () => {
     for (const sql of HOSTILE) {
       test(JSON.stringify(sql.slice(0, 100)), async () => {
-        const { read, isSpent } = await loadSqlReader(dialect as Dialect);
-        const reading = read(sql);
+        const reading = (await loadSqlReader(dialect as Dialect)).read(sql);
         assert.equal(reading.ok && reading.readOnly, false, JSON.stringify(reading));
-        void isSpent;
       });
     }
   });

@@ -15,7 +15,7 @@ export interface Token {
 export type Scanned = { readonly ok: true; readonly tokens: readonly Token[] } | Unreadable;
 
 /** Bytes of UTF-8. */
-export const MAX_SQL = 64 * 1024;
+const MAX_SQL = 64 * 1024;
 /** Nested parentheses, brackets and braces. A grammar takes time that doubles with each. */
 const MAX_DEPTH = 16;
 

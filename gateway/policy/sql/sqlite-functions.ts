@@ -19,3 +19,12 @@ export const SQLITE_FUNCTIONS: ReadonlySet<string> = new Set(
     'pragma_table_info pragma_table_xinfo pragma_table_list pragma_index_list pragma_index_info pragma_foreign_key_list',
   ].flatMap((line) => line.split(' ')),
 );
+
+/** Tables of SQLite's shell that are files: a path is a value in their WHERE. */
+export const SQLITE_FILES: ReadonlySet<string> = new Set([
+  'fsdir',
+  'zipfile',
+  'sqlite_dbpage',
+  'sqlite_dbdata',
+  'sqlite_dbptr',
+]);

@@ -81,6 +81,8 @@ export const HOSTILE: readonly string[] = [
   'with a as (select 1) insert into t select * from a',
   "select * from zipfile('x')",
   "select * from fsdir('/')",
+  "select data from fsdir where path = '/etc/passwd'",
+  'select * from main.FSDIR',
   'select 1; drop table customers',
   'select 1;; delete from t',
   'explain delete from t',

@@ -18,7 +18,7 @@ const NO_CALLS: ReadonlySet<string> = new Set(
     'intersect when then else case between like rlike regexp glob is distinct with join lateral set into table partition',
     'within filter window return ignore respect array struct recursive materialized inner left right full outer cross',
     'div mod decimal numeric char varchar character binary varbinary nchar float double signed unsigned bignumeric string',
-    'bytes int integer text qualify key index rollup cube sets pivot unpivot for',
+    'bytes int integer text qualify key index sets interval pivot unpivot for',
   ].flatMap((line) => line.split(' ')),
 );
 
@@ -53,7 +53,7 @@ function isCteHead(tokens: readonly Token[], at: number): boolean {
   return isSign(tokens[close], ')') && isWord(tokens[close + 1], 'as') && isSign(tokens[close + 2], '(');
 }
 
-export function isWord(token: Token | undefined, word: string): boolean {
+function isWord(token: Token | undefined, word: string): boolean {
   return token?.kind === 'word' && fold(token.text) === word;
 }
 
@@ -98,7 +98,8 @@ const WITH_OBJECT: ReadonlySet<string> = new Set([
 export function commandIn(statement: readonly Token[]): string | undefined {
   const [first] = statement;
   if (first?.kind !== 'word' || isWord(first, 'with')) return undefined;
-  const command = first.text.toUpperCase();
+  const word = first.text.toUpperCase();
+  const command = word === 'DESC' ? 'DESCRIBE' : word;
   if (!WITH_OBJECT.has(fold(first.text))) return command;
   const object = statement.slice(1).find(({ kind, text }) => kind !== 'word' || !MODIFIERS.has(fold(text)));
   return object?.kind === 'word' ? `${command} ${object.text.toUpperCase()}` : command;
