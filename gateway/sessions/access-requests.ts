@@ -137,12 +137,12 @@ export function createAccessRequests(
   /** The request as it stands. An approval whose replica stopped before its window was there gets it now. */
   async function shown(asked: AskedAccess): Promise<AccessRequest> {
     const decided = await objects.decided(asked.id);
-    const now_ = now();
-    const is = accessState(asked, decided, now_);
+    const time = now();
+    const is = accessState(asked, decided, time);
     const { v: _, ...facts } = asked;
     if (is !== 'approved' || decided === undefined || decided === 'unreadable') return { ...facts, state: is };
     const window = windowOf(asked, decided);
-    if (now_ < window.expires && (await objects.window(window.id)) === undefined) {
+    if (time < window.expires && (await objects.window(window.id)) === undefined) {
       await objects.create(windowName(window.id), window);
     }
     return { ...facts, state: is, window: window.id };
@@ -188,6 +188,7 @@ function windowOf(asked: AskedAccess, { by, at, window }: DecidedAccess): Stored
     v: 1,
     id: String(window),
     kind: 'justInTime',
+    holder: asked.person.kind,
     issuer,
     subject,
     ...(email === undefined ? {} : { email }),

@@ -12,7 +12,6 @@ import { hashOfParts } from '../hash-of-parts.ts';
 import { keepNewest } from '../keep-newest.ts';
 import type { Store } from '../store/store.ts';
 import type { BoundCall, Person } from './approval.ts';
-import { hashOfCall } from './bound-call.ts';
 import type { Signing } from './signed.ts';
 import { isNoStore } from './standing.ts';
 
@@ -97,11 +96,8 @@ export function createApprovalObjects({ state, signing }: { state: Store; signin
       return last;
     },
 
-    /** undefined where it is not there, or nobody here signed it for exactly this call. */
-    async claimed(hash: string, number: number): Promise<Claimed | undefined> {
-      const found = await open<Claimed>(claimName(hash, number));
-      return found !== undefined && hashOfCall(found.call) === hash ? found : undefined;
-    },
+    /** undefined where it is not there, or nobody here signed it under this hash. */
+    claimed: (hash: string, number: number) => open<Claimed>(claimName(hash, number)),
 
     async asked(id: string): Promise<Asked | undefined> {
       if (!ID.test(id)) return undefined;
@@ -139,5 +135,3 @@ export function createApprovalObjects({ state, signing }: { state: Store; signin
     create: (name: string, facts: object) => state.create(name, signing.sign(name, facts)),
   };
 }
-
-export type ApprovalObjects = ReturnType<typeof createApprovalObjects>;

@@ -2,7 +2,7 @@
 import type { ApprovalState } from './approval.ts';
 import type { Asked, Beside, Decision } from './approval-objects.ts';
 import { termsOf } from './bound-call.ts';
-import { isIn, nameOf, whyNotFor } from './decider.ts';
+import { isIn, nameOf, whyNotApprove } from './decider.ts';
 
 /** `now`: milliseconds since the epoch. What can't be read, or was decided by who may not, approves nothing. */
 export function approvalState(asked: Asked, beside: Beside, now: number): ApprovalState {
@@ -26,8 +26,7 @@ export function approvalState(asked: Asked, beside: Beside, now: number): Approv
 
 /** Who decides was checked when the decision was signed; this costs little and leaves nothing to one place alone. */
 function counts({ call, expires }: Asked, { by, at, verdict }: Decision): boolean {
-  if (by.kind !== 'human' || whyNotFor(by, call.principal) !== undefined) return false;
-  if (!call.rules.some(({ approvers }) => isIn(by, approvers))) return false;
+  if (whyNotApprove(by, call) !== undefined) return false;
   return verdict === 'deny' || at < expires;
 }
 

@@ -21,7 +21,7 @@ import {
 } from './approval-objects.ts';
 import { approvalState } from './approval-state.ts';
 import { hashOfCall, storedCall, termsOf } from './bound-call.ts';
-import { checkFreshPerson, checkReason, isIn, nameOf, personOf, refused, whyNotFor } from './decider.ts';
+import { checkFreshPerson, checkReason, isIn, nameOf, personOf, refused, whyNotApprove } from './decider.ts';
 import { createInTurn } from './in-turn.ts';
 import type { Outbox, Told } from './outbox.ts';
 import { createSigning } from './signed.ts';
@@ -45,6 +45,8 @@ const MOST_LISTED = 200;
 /** Requests that are looked at for a list. */
 const MOST_LOOKED_AT = 2000;
 const MOST_SETTLED = 10_000;
+/** Milliseconds. */
+const LATE = 60_000;
 
 export function createApprovals(deps: ApprovalsDeps): Approvals {
   const { state, audit, now, outbox } = deps;
@@ -107,8 +109,10 @@ export function createApprovals(deps: ApprovalsDeps): Approvals {
   async function announce(facts: Claimed): Promise<ApprovalState> {
     const { id, event, expires } = facts;
     const { params: _, ...call } = facts.call;
+    // Ids of events tell when to look for them: one that comes so late gets another.
+    const told = now() - facts.at < LATE ? event : newId();
     await Promise.all([
-      outbox.put(event, askedName(id), toldOf(facts, 'approval.requested')),
+      outbox.put(told, askedName(id), toldOf(facts, 'approval.requested')),
       waiting.add({ id, owner: ownerOfSession(call.session) }, expires),
     ]);
     // Last: nobody decides what was not announced, and who finds it missing begins again.
@@ -157,7 +161,8 @@ export function createApprovals(deps: ApprovalsDeps): Approvals {
     const asked = await objects.asked(id);
     if (asked === undefined) throw new GatewayError('not_found');
     checkFreshPerson(by, authenticated, now());
-    checkMay(by, asked);
+    const why = whyNotApprove(by, asked.call);
+    if (why !== undefined) throw refused(why);
     if (reason !== undefined) checkReason(reason);
     const before = await stateOf(asked);
     checkOpen(before, verdict);
@@ -211,7 +216,7 @@ export function createApprovals(deps: ApprovalsDeps): Approvals {
       for (const { id } of (await waiting.list()).slice(0, MOST_LOOKED_AT)) {
         if (found.length >= MOST_LISTED) break;
         const asked = settledIds.has(id) ? undefined : await objects.asked(id);
-        if (asked === undefined || whyNot(person, asked) !== undefined) continue;
+        if (asked === undefined || whyNotApprove(person, asked.call) !== undefined) continue;
         const request = await requestOf(asked);
         if (request?.state.state === 'pending') found.push(request);
       }
@@ -223,19 +228,6 @@ export function createApprovals(deps: ApprovalsDeps): Approvals {
 
 function ownerOfSession(session: string): string {
   return ownerOf(['session', session]);
-}
-
-function whyNot(by: PersonsDecision['by'], { call }: Asked): string | undefined {
-  if (by.kind !== 'human') return 'Only a person can do this.';
-  const own = whyNotFor(by, call.principal);
-  if (own !== undefined) return own;
-  if (call.rules.some(({ approvers }) => isIn(by, approvers))) return undefined;
-  return 'You are in none of the groups that approve this call.';
-}
-
-function checkMay(by: PersonsDecision['by'], facts: Asked): void {
-  const why = whyNot(by, facts);
-  if (why !== undefined) throw refused(why);
 }
 
 function checkOpen(found: ApprovalState, verdict: PersonsDecision['verdict']): void {

@@ -1,6 +1,6 @@
 /** Who may decide for whom. Nobody decides their own, or their agent's; and only who has just logged in does. */
 import { GatewayError } from '../errors.ts';
-import type { Person } from './approval.ts';
+import type { BoundCall, Person } from './approval.ts';
 import { oneLine } from './freeze.ts';
 
 /** Seconds since the login. */
@@ -40,6 +40,15 @@ export function whyNotFor(by: Person, asker: Person): string | undefined {
     return "Nobody decides a request of their own group's agent.";
   }
   return undefined;
+}
+
+/** Why this person decides nothing of a call, whenever they logged in; undefined where they may. */
+export function whyNotApprove(by: Person, call: Pick<BoundCall, 'principal' | 'rules'>): string | undefined {
+  if (by.kind !== 'human') return 'Only a person can do this.';
+  const own = whyNotFor(by, call.principal);
+  if (own !== undefined) return own;
+  if (call.rules.some(({ approvers }) => isIn(by, approvers))) return undefined;
+  return 'You are in none of the groups that approve this call.';
 }
 
 /** By issuer and subject, or by any address: of two issuers one person has two subjects, and one address. */

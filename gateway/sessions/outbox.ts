@@ -2,7 +2,7 @@
  * What is to be told by webhook. An entry is stored before its fact and names the fact's object: it is sent once that is
  * there, so that a crash in between tells of nothing that did not happen and forgets nothing that did.
  */
-import type { EVENTS } from '../config-access.ts';
+import type { EVENTS, WebhookConfig } from '../config-access.ts';
 import { idAt } from '../ids.ts';
 import type { Store } from '../store/store.ts';
 import type { Person } from './approval.ts';
@@ -52,17 +52,18 @@ export function outboxName(id: string): string {
   return `${OUTBOX}${id}.json`;
 }
 
-/** `to`: names of the webhooks that hear of an event. */
 export function createOutbox(deps: {
   readonly state: Store;
   readonly now: () => number;
   readonly keys: () => readonly Buffer[];
-  readonly to: (event: EventName) => readonly string[];
+  /** Those of the configuration in force, by name. */
+  readonly webhooks: () => Readonly<Record<string, WebhookConfig>>;
 }): Outbox {
   const signing = createSigning(deps.keys);
   return {
     async put(id, fact, told) {
-      const to = deps.to(told.event);
+      const all = Object.entries(deps.webhooks());
+      const to = all.filter(([, { events }]) => events.includes(told.event)).map(([name]) => name);
       if (to.length === 0) return;
       const entry: OutboxEntry = { v: 1, id, at: deps.now(), fact, to, told };
       await deps.state.create(outboxName(id), signing.sign(outboxName(id), entry));

@@ -26,7 +26,6 @@ export interface DeliveryDeps {
 /** `sent`: over, delivered or given up. `taken`: another replica tries in this minute. */
 type Attempt = 'sent' | 'failed' | 'taken';
 
-const MINUTE = 60_000;
 /** Milliseconds after which it is given up. */
 const GIVEN_UP_AFTER = 24 * 3_600_000;
 

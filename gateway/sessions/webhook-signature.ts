@@ -1,5 +1,6 @@
 /** Headers of a delivery as Standard Webhooks (standardwebhooks.com, 1.0) has them. */
 import { createHmac } from 'node:crypto';
+import { GatewayError } from '../errors.ts';
 
 const LEAST_SECRET_BYTES = 32;
 const BASE64_PREFIX = 'whsec_';
@@ -18,12 +19,11 @@ export function webhookHeaders(
   return { ...headers, 'webhook-signature': `v1,${mac}` };
 }
 
-/** `whsec_` and base64, or the text itself. Throws where it is too short to sign anything. */
+/** `whsec_` and base64, or the text itself. Throws `credential_unavailable` where it is too short to sign anything. */
 function keyOf(secret: string): Buffer {
   const key = secret.startsWith(BASE64_PREFIX)
     ? Buffer.from(secret.slice(BASE64_PREFIX.length), 'base64')
     : Buffer.from(secret);
-  if (key.length < LEAST_SECRET_BYTES)
-    throw new Error(`A webhook's secret has fewer than ${LEAST_SECRET_BYTES} bytes.`);
+  if (key.length < LEAST_SECRET_BYTES) throw new GatewayError('credential_unavailable');
   return key;
 }

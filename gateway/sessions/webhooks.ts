@@ -105,7 +105,8 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
 
   async function dueFor(name: string): Promise<Open[]> {
     const due: Open[] = [];
-    for (const one of [...open.values()]) {
+    // The newest first: an emergency does not wait behind what is old and new to this process alone.
+    for (const one of [...open.values()].reverse()) {
       if (due.length >= MOST_SENT) break;
       if (!one.entry.to.includes(name)) continue;
       const { due: at, over: isOver } = tryOf(one, name);

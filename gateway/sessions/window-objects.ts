@@ -49,6 +49,8 @@ export interface DecidedAccess {
 /** A window as it is stored. */
 export interface StoredWindow extends Standing, Omit<Window, 'state' | 'review' | 'expires'> {
   readonly v: 1;
+  /** Whether a person has it, or an agent. */
+  readonly holder: Person['kind'];
   readonly expires: number;
 }
 
@@ -78,7 +80,7 @@ export function windowKind(signing: Signing): StandingKind<StoredWindow> {
 
 function neverOpen(id: string): StoredWindow {
   const nobody = { issuer: '', subject: '', connection: '', reason: '' };
-  return { v: 1, id, kind: 'justInTime', ...nobody, from: 0, expires: 0 };
+  return { v: 1, id, kind: 'justInTime', holder: 'human', ...nobody, from: 0, expires: 0 };
 }
 
 /** `decided`: undefined where nobody has, `unreadable` where something is there that no key here has signed. */

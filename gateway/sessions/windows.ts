@@ -56,8 +56,8 @@ export function createWindows(deps: WindowsDeps): Windows {
   }
 
   function toldOf(window: StoredWindow, event: Told['event'], by?: Person): Told {
-    const { id, connection, issuer, subject, email, expires } = window;
-    const principal = { kind: 'human', issuer, subject, ...(email === undefined ? {} : { email }) } as const;
+    const { id, holder, connection, issuer, subject, email, expires } = window;
+    const principal = { kind: holder, issuer, subject, ...(email === undefined ? {} : { email }) } as const;
     const code = signing.code(id);
     const told = { event, about: { kind: 'window', id }, code, connection, principal, expires } as const;
     return by === undefined ? told : { ...told, by: nameOf(by) };
@@ -78,6 +78,7 @@ export function createWindows(deps: WindowsDeps): Windows {
       v: 1,
       id: newId(),
       kind: 'breakGlass',
+      holder: person.kind,
       issuer,
       subject,
       ...(email === undefined ? {} : { email }),
@@ -192,7 +193,7 @@ function isOwn({ issuer, subject }: Pick<Person, 'issuer' | 'subject'>, window: 
 }
 
 function asWindow(stored: StoredWindow, state: Window['state'], review?: Window['review']): Window {
-  const { v: _, ...window } = stored;
+  const { v: _, holder: __, ...window } = stored;
   if (stored.kind !== 'breakGlass') return { ...window, state };
   return { ...window, state, review: review ?? 'due' };
 }
