@@ -76,6 +76,30 @@ async function refused(work: Promise<unknown>, code: LoginRefusal): Promise<Logi
   return error;
 }
 
+test('who has to prove anew who they are is asked for that, and the ID token says when they did', async () => {
+  const provider = open();
+  const state = randomUUID();
+  const begin = async (fresh: { fresh?: true }) => {
+    const { url, memory } = await provider.begin({ state, callback: CALLBACK, ...fresh });
+    return { url: await idp.browse(url), login: { state, callback: CALLBACK, memory } };
+  };
+  await begin({});
+  assert.equal(idp.lastAuthorization().get('prompt'), null);
+  assert.equal(idp.lastAuthorization().get('max_age'), null);
+  for (const [auth_time, authenticated] of [
+    [undefined, undefined],
+    [1_700_000_000, 1_700_000_000],
+    ['1700000000', 0],
+    [null, 0],
+  ]) {
+    idp.misbehave.idToken = { auth_time };
+    const { url, login } = await begin({ fresh: true });
+    assert.equal(idp.lastAuthorization().get('prompt'), 'login');
+    assert.equal(idp.lastAuthorization().get('max_age'), '0');
+    assert.equal((await provider.finish({ url }, login)).authenticated, authenticated);
+  }
+});
+
 test('a person logs in, and every guard of the protocol is asked for', async () => {
   const provider = open();
   const state = randomUUID();

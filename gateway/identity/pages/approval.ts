@@ -36,9 +36,10 @@ ${noticeOf(page)}
 ${state.state !== 'pending' && standing(state, page.now)}
 <div class="stack near"><p class="code">${code}</p>
 <p class="small soft">Whoever asked sees the same code. If theirs is another one, this is another call.</p></div>
-<dl class="facts">${callFacts(page)}</dl>
+<dl class="facts">${whatIsAsked(page)}</dl>
 <h2>Arguments</h2>
 ${argumentsOf(page)}
+<dl class="facts">${whatItBinds(page)}</dl>
 ${decide.kind === 'login' && loginAgain(decide, 'decide')}
 ${decide.kind === 'form' && decisionForm(decide, state)}
 </div>
@@ -46,11 +47,11 @@ ${decide.kind === 'form' && decisionForm(decide, state)}
   });
 }
 
-function callFacts({ request, now }: ApprovalPage): (Html | undefined)[] {
+function whatIsAsked({ request, now }: ApprovalPage): (Html | undefined)[] {
   const { call, at, expires, state } = request;
   return [
     fact('Asked by', personFacts(call.principal)),
-    fact('With', call.client !== undefined && html`<span class="mono">${outside(call.client, 300)}</span>`),
+    fact('Client', call.client !== undefined && html`<span class="mono">${outside(call.client, 300)}</span>`),
     fact(
       'Connection',
       html`<strong>${outside(call.title ?? call.connection)}</strong><p class="mono">${outside(call.connection)} · ${outside(call.origin, 300)}</p>`,
@@ -60,11 +61,16 @@ function callFacts({ request, now }: ApprovalPage): (Html | undefined)[] {
     fact('Because of', html`${call.rules.map(ruleFacts)}`),
     fact('Asked', time(at, now)),
     fact('Void', state.state === 'pending' && html`${time(expires, now)} if nobody decides`),
+  ];
+}
+
+function whatItBinds({ request: { call, hash } }: ApprovalPage): (Html | undefined)[] {
+  return [
+    fact('This call', html`${digest(hash)}<p>SHA-256 over all that an approval binds</p>`),
     fact('Policy', digest(call.policy)),
     fact('Pinned tool', call.tool !== undefined && digest(call.tool)),
-    fact('This call', html`${digest(request.hash)}<p>SHA-256 over all that an approval binds</p>`),
-    fact('Session', html`<span class="mono small">${outside(call.session, 64)}</span>`),
-    fact('Exchange', html`<span class="mono small">${outside(call.exchange, 64)}</span>`),
+    fact('Session', digest(call.session)),
+    fact('Exchange', digest(call.exchange)),
   ];
 }
 
@@ -111,6 +117,7 @@ export function askedPage(page: AskedPage): Page {
     title: 'Your call',
     width: 'narrow',
     header: header(page),
+    formOrigins: [],
     opener: 'cut',
     main: html`<div class="card stack">
 <h1>Your call of ${outside(call.name ?? call.method, 200)}</h1>
@@ -158,7 +165,7 @@ export interface ApprovalsPage extends Around {
 
 /** What waits for a person. */
 export function approvalsPage(page: ApprovalsPage): Page {
-  const { requests, publicUrl, now } = page;
+  const { requests } = page;
   return renderPage({
     status: 200,
     title: 'Approvals',
@@ -171,18 +178,14 @@ ${noticeOf(page)}
 <div class="card stack">
 <h1>Calls that wait for you</h1>
 ${requests.length === 0 && html`<p class="soft">There is none. Who needs you sends you a link.</p>`}
-<ul class="rows">
-${requests.map(
-  ({
-    id,
-    code,
-    expires,
-    call,
-  }) => html`<li><div><a href="${exact(`${publicUrl}/approvals/${id}`)}">${outside(call.name ?? call.method, 120)} on ${outside(call.title ?? call.connection, 80)}</a>
-<p>${outside(call.principal.email ?? call.principal.subject, 254)}${call.principal.kind === 'agent' && ' (agent)'} · void ${time(expires, now)}</p></div><span class="mono">${code}</span></li>`,
-)}
-</ul>
+${requests.length > 0 && html`<ul class="rows">${requests.map((one) => waitingRow(one, page))}</ul>`}
 </div>
 </div>`,
   });
+}
+
+function waitingRow({ id, code, expires, call }: ApprovalRequest, { publicUrl, now }: Around): Html {
+  const { email, subject, kind } = call.principal;
+  return html`<li><div><a href="${exact(`${publicUrl}/approvals/${id}`)}">${outside(call.name ?? call.method, 120)} on ${outside(call.title ?? call.connection, 80)}</a>
+<p>${outside(email ?? subject, 254)}${kind === 'agent' && ' (agent)'} · void ${time(expires, now)}</p></div><span class="mono">${code}</span></li>`;
 }

@@ -155,7 +155,7 @@ export function createApprovalsApi(deps: {
     const [, token] = /^Bearer ([A-Za-z0-9_-]{43})$/i.exec(authorization) ?? [];
     const found = token === undefined ? undefined : await approvers.ofToken(login, token);
     if (found === undefined) {
-      deps.refused({ address, reason: 'unauthenticated', detail: 'approver_token' });
+      deps.refused({ address, reason: 'login_refused', detail: 'approver_token' });
       throw new Refused(401, 'unauthenticated', 'A token of those who approve is needed: log in.');
     }
     const blocked = deps.blocked(found.person);

@@ -129,7 +129,8 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
   });
   const authorize = createAuthorize({ grants, now, event, blocked: deps.blocked });
   const interactions = createInteractions({ flow, authorize, consents, browsers, accounts, event, refused });
-  const connect = createConnect({ flow, grants, consents, browsers, errors, accounts, now, event, refused });
+  const hasAccess = deps.approving !== undefined;
+  const connect = createConnect({ flow, grants, consents, browsers, errors, accounts, hasAccess, now, event, refused });
   const surface =
     deps.approving &&
     createApprovalsSurface({ ...deps.approving, flow, state, now, blocked: deps.blocked, event, refused });

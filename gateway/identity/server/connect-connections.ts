@@ -3,6 +3,7 @@ import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts
 import type { UserCredentialState } from '../../proxy/credential-user.ts';
 import type { PageConnection } from '../pages/connect-connection.ts';
 import type { Accounts } from './accounts.ts';
+import { accessUrl } from './approval-address.ts';
 import type { KnownPerson } from './browser.ts';
 import type { Consents, RememberedConsent } from './consents.ts';
 import type { Grants, ListedGrant } from './grants.ts';
@@ -14,6 +15,8 @@ export interface ConnectionsDeps {
   readonly consents: Consents;
   readonly errors: LastErrors;
   readonly accounts: Accounts;
+  /** Whether there are pages where access is asked for. */
+  readonly hasAccess: boolean;
 }
 
 export function createConnectionsOf(deps: ConnectionsDeps) {
@@ -52,6 +55,7 @@ export function createConnectionsOf(deps: ConnectionsDeps) {
         })),
       ...(lastError === undefined ? {} : { lastError }),
       account: accountOf(await accounts.stateOf(connection, person)),
+      ...(deps.hasAccess ? accessOf(login, connection) : {}),
     };
   }
 
@@ -60,7 +64,9 @@ export function createConnectionsOf(deps: ConnectionsDeps) {
       grants.ofPerson(person.issuer, person.subject, login.config.sessions.longest),
       consents.of(person.account),
     ]);
-    const mine = Object.values(login.config.connections).filter((one) => mayOpen(person, one));
+    const mine = Object.values(login.config.connections).filter(
+      (one) => mayOpen(person, one) || (deps.hasAccess && mayBreakIn(person, one)),
+    );
     return Promise.all(mine.map((one) => describe(login, one, person, open, given)));
   };
 }
@@ -76,6 +82,22 @@ function accountOf(state: UserCredentialState | undefined): PageConnection['acco
     case 'failed':
       return { state: 'failed', words: state.words };
   }
+}
+
+function accessOf({ config }: Login, { name, access }: ConnectionConfig): Pick<PageConnection, 'access'> {
+  if (access === 'standing') return {};
+  const ways = [
+    access.justInTime !== undefined && 'on request',
+    access.breakGlass !== undefined && 'in an emergency',
+  ].filter((one) => one !== false);
+  const words = `Access is given for a time: ${ways.join(', or ')}.`;
+  return { access: { words, href: accessUrl(config.publicUrl, name) } };
+}
+
+/** In an emergency one gets in who otherwise does not. */
+function mayBreakIn(person: KnownPerson, { access }: ConnectionConfig): boolean {
+  const groups = access === 'standing' ? [] : (access.breakGlass?.groups ?? []);
+  return groups.some((group) => person.groups.includes(group));
 }
 
 /** By the groups of the login: for what is offered here. Who may call is asked again on each call. */
