@@ -169,8 +169,10 @@ test('the defaults are those of the program: writing one out changes nothing', a
       // Their defaults are what is compared.
       if (path === 'login.secrets') tree.login = { providers: login.login.providers };
     }
+    if (path.startsWith('webhooks.')) tree.webhooks = { ops: LEAST_WEBHOOK };
     const plain = await load(stringify(tree));
     const steps = path
+      .replace('webhooks.<name>', 'webhooks.ops')
       .replace('issuers.<name>', 'issuers.corp')
       .replace('connections.<name>', 'connections.orders')
       .replace('providers.<name>', 'providers.corp')
@@ -191,6 +193,30 @@ test('the defaults are those of the program: writing one out changes nothing', a
   assert.ok(compared > 45);
 });
 
+test('the defaults of access for a time are those of the program', async () => {
+  const least = blocks('docs/configuration.md').findLast(({ info }) => info === 'yaml')?.text ?? '';
+  const access: Record<string, Record<string, unknown>> = {};
+  const withAccess = async () => {
+    const tree = parse(least) as { connections: { orders: object } };
+    Object.assign(tree.connections.orders, { access });
+    return load(stringify(tree));
+  };
+  const keys = rows('docs/configuration.md', 'Access for a time').map(([key, value = '']) => {
+    const [way = '', member = ''] = names(key)[0]?.split('.') ?? [];
+    return { way, member, value };
+  });
+  for (const { way, member, value } of keys) {
+    access[way] ??= {};
+    if (value === 'required') access[way][member] = ['leads'];
+  }
+  const plain = await withAccess();
+  const written = keys.filter(({ value }) => value !== 'required');
+  for (const { way, member, value } of written) Object.assign(access[way] ?? {}, { [member]: names(value)[0] });
+  const loaded = await withAccess();
+  assert.ok(written.length === 2 && plain.ok && loaded.ok && plain.digest === loaded.digest);
+});
+
+const LEAST_WEBHOOK = { url: 'https://alerts.example.com/verbatim', secret: 'env:WEBHOOK_SECRET' };
 const LEAST_AGENT = { secret: 'env:ROBOT_SECRET', agent: { groups: ['robots'], owner: 'platform' } };
 
 /** Of the pages about that kind. */
