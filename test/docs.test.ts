@@ -16,6 +16,9 @@ import { type ErrorCode, GatewayError } from '../gateway/errors.ts';
 import { parseManifest } from '../gateway/ledger/manifest.ts';
 import { leafHash } from '../gateway/ledger/tree.ts';
 import { createLedgerVerifier, verifySegment } from '../gateway/ledger/verify.ts';
+import { ALLOW_ALL } from '../gateway/policy/allow-all.ts';
+import { loadPolicy } from '../gateway/policy/load.ts';
+import { compilePattern } from '../gateway/policy/masks/pattern.ts';
 import { pieceBytes } from '../gateway/recording/frame.ts';
 import { readFrame } from '../gateway/recording/read-frame.ts';
 import { readSummary } from '../gateway/recording/read-summary.ts';
@@ -118,6 +121,19 @@ test('example configurations load', async () => {
     const loaded = await load(stringify(Object.assign({}, ...around, parse(text))));
     assert.deepEqual(loaded.ok ? [] : loaded.problems, []);
   }
+});
+
+test('every block of YAML with rules is a policy that loads', () => {
+  const written = pages
+    .flatMap((page) => blocks(page).map((one) => ({ page, ...one })))
+    .filter(({ info, text }) => /^ya?ml\b/.test(info) && /^rules:/m.test(text));
+  assert.ok(written.length >= 3);
+  for (const { page, text } of written) {
+    const loaded = loadPolicy([{ path: 'access/example.yaml', text }], compilePattern);
+    assert.deepEqual(loaded.ok ? [] : loaded.problems, [], page);
+  }
+  // Indented, nobody would try them.
+  for (const page of pages) assert.doesNotMatch(read(page), /^ {4,}(rules:|- name: )/m, page);
 });
 
 interface SchemaDefinition {
@@ -257,6 +273,7 @@ test('example frames are frames', () => {
       return frame.kind === 'frame' ? frame.frame.type : frame.kind;
     });
   assert.deepEqual(sorted(kinds), [
+    'approval',
     'data',
     'end',
     'event',
@@ -267,6 +284,32 @@ test('example frames are frames', () => {
     'strand.end',
     'unknown',
   ]);
+});
+
+test('tags of the example frames stand where their spans say', () => {
+  let unit = Buffer.alloc(0);
+  let seen = 0;
+  for (const { text } of blocks(FORMAT).filter(({ info }) => info === 'ndjson frames policy')) {
+    for (const frame of linesOf(text).map((line) => JSON.parse(line))) {
+      if (frame.type !== 'request' && frame.type !== 'data') continue;
+      if (frame.type === 'request') assert.equal(pieceBytes(frame.body).length, frame.bytes);
+      unit = Buffer.concat([unit, pieceBytes(frame.type === 'request' ? frame.body : frame)]);
+      for (const { at, length, detector } of frame.masks ?? []) {
+        const tag = unit.subarray(at, at + length).toString();
+        assert.match(tag, new RegExp(`^\\[${detector}:[0-9a-f]{8}\\]$`));
+        seen++;
+      }
+      if (frame.more !== true) unit = Buffer.alloc(0);
+    }
+  }
+  assert.equal(seen, 3);
+});
+
+test('the example policy is the one of allow-all, to the byte', () => {
+  assert.equal(block(FORMAT, 'json policy'), ALLOW_ALL.canonical.toString());
+  const digest = (line: string): unknown => JSON.parse(line).start?.policy;
+  const [start = ''] = linesOf(block(FORMAT, 'ndjson frames session'));
+  assert.equal(digest(start), ALLOW_ALL.digest);
 });
 
 test('the example ledger verifies, from frames to the signed root', () => {
