@@ -27,10 +27,10 @@ const access = {
   justInTime: { approvers: ['engineers'], longest: '4h' },
   breakGlass: { groups: ['analysts'], reviewers: ['engineers'], longest: '1h' },
 };
-const approving = createTestApproving({ access: ['fixture2'] });
+const approving = createTestApproving(() => world.gateway);
 let world: AttackWorld;
 before(async () => {
-  world = await startAttackWorld({ approving, connections: { fixture2: { access } } });
+  world = await startAttackWorld({ connections: { fixture2: { access } } });
 });
 after(() => world[Symbol.asyncDispose]());
 beforeEach(() => {
