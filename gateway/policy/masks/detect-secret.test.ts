@@ -30,6 +30,7 @@ testSamples('secret', [
   `https://⟦hooks.slack.com/services/T00000000/B00000000/${a.slice(0, 24)}⟧`,
   // Nobody's.
   'password must be longer than 8 characters; password: required',
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a placeholder as it is written in files.
   'password=${DB_PASSWORD} token={{ token }} secret=<your-secret>',
   'max_tokens: 4096, token: identifier, primary_key: users_id_0123456789',
   'http://localhost:8080/a@b, https://example.com/x:y@z',
