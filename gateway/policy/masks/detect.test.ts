@@ -144,6 +144,8 @@ for (const name of BUILT_IN) {
 const digits: Detector = { name: 'digits', pattern: { find: (text) => matches(/\d+/g, text) } };
 const everything: Detector = { name: 'line', pattern: { find: (text) => matches(/.+/g, text) } };
 
+const nothing: Detector = { name: 'nothing', pattern: { find: () => [{ start: 3, end: 3 }] } };
+
 function matches(pattern: RegExp, text: string) {
   return [...text.matchAll(pattern)].map(({ index, 0: match }) => ({ start: index, end: index + match.length }));
 }
@@ -156,6 +158,7 @@ test('where two overlap the better one has all of it', () => {
     [[digits, { name: 'email' }], 'a1@b2.example', ['0-13 digits']],
     [[everything, { name: 'email' }], 'to a@b.example\na@b.example', ['0-14 line', '15-26 line']],
     [[{ name: 'email' }, { name: 'email' }], 'a@b.example', ['0-11 email']],
+    [[nothing], 'a@b.example', []],
     [[], 'a@b.example', []],
   ] as const satisfies readonly (readonly [readonly Detector[], string, readonly string[]])[]) {
     const found = createDetection(detectors).find(text);
