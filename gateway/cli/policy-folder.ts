@@ -7,7 +7,7 @@ import { problemWords } from '../yaml-file.ts';
 import { CommandError, type Context } from './context.ts';
 import { escapeForTerminal } from './terminal.ts';
 
-export const DEFAULT_FOLDER = 'policies';
+const DEFAULT_FOLDER = 'policies';
 
 export type OpenedPolicy =
   | { readonly ok: true; readonly files: readonly PolicyFile[]; readonly set: PolicySet }
