@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { GatewayError } from '../../errors.ts';
+import { parseJson } from '../../mcp/parse.ts';
 import type { ApprovalRequest, Approvals } from '../../sessions/approval.ts';
 import type { Windows } from '../../sessions/window.ts';
 import { type Approvers, freshnessOf, type KnownApprover } from './approver.ts';
@@ -207,7 +208,7 @@ async function readJson({ request }: GatewayVisit): Promise<unknown> {
   const bytes = await readBytes(request, MOST_BODY);
   if (bytes === undefined) throw new Refused(413, 'body_too_large', 'The body is over the limit.');
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return parseJson(Buffer.from(new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
   } catch {
     throw new Refused(400, 'invalid_request', 'The body is not JSON.');
   }
