@@ -353,7 +353,7 @@ test('documented commands and their options exist', async () => {
       .replaceAll('\\\n', '')
       .split('\n')
       .flatMap((line) => {
-        const [, command = ''] = /npx verbatim ((?:config |connection )?[a-z]+)/.exec(line) ?? [];
+        const [, command = ''] = /npx verbatim ((?:config |connection |policy )?[a-z]+)/.exec(line) ?? [];
         // In a table the options of a command stand in the rest of its row.
         const [, rest = ''] = line.split('npx verbatim ');
         const part = line.startsWith('| `npx') ? rest : (rest.split(/[)`|]/)[0] ?? '');
