@@ -157,6 +157,7 @@ describe('the login of those who approve', () => {
   });
 
   for (const [what, auth_time] of [
+    ['not there', undefined],
     ['a text', 'now'],
     ['null', null],
     ['of 1970', 0],
