@@ -19,7 +19,7 @@ export interface Policed {
   /** What has reached the upstream: messages, in their order. */
   readonly reached: Said[];
   readonly policies: string;
-  /** What the upstream answers from now on: a result, a whole message, or (text) an event stream. */
+  /** What the upstream answers from now on: a result, a whole message, or (text) an event stream. A GET's stays open. */
   answer(next: (message: Said) => unknown): void;
   /** Sends a request of ana's, or of whose token this is. */
   send(
@@ -43,6 +43,10 @@ export async function startPoliced(rules: string, options: UnderTestOptions = {}
   let next: (message: Said) => unknown = () => ({ ok: true });
   const upstream = await startRawUpstream((request, socket) => {
     const message = JSON.parse(request.slice(request.indexOf('\r\n\r\n') + 4) || '{}') as Said;
+    if (request.startsWith('GET '))
+      return void socket.write(
+        `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n${next({ jsonrpc: '2.0', method: 'GET' })}`,
+      );
     reached.push(message);
     if (message.id === undefined || message.method === undefined)
       return void socket.write(answerOf('202 Accepted', {}, ''));
