@@ -129,7 +129,11 @@ function wayBackFor(call: Call, masks: Masks, over: AbortSignal): WayBack {
     if (asksForList(read)) stages.push(createListStage(call));
   }
   if (!isNone(masks) || target.connection.data === 'pci') {
-    stages.push(createMaskStage(masks, target.connection, taggerOf(session, runtime.maskKey(inForce))));
+    const mask = createMaskStage(masks, target.connection, taggerOf(session, runtime.maskKey(inForce)));
+    stages.push(mask, (part) => {
+      runtime.metrics.masked(target.connection.name, part.masks ?? []);
+      return part;
+    });
   }
   // Behind the masks: what they take out is shown to no other service either.
   if (call.decisions.some(({ screens }) => screens.length > 0)) stages.push(createScreeningStage(call, over));

@@ -154,6 +154,7 @@ function maskIt(
     return { body, hides: false, masks: [] };
   try {
     const made = maskRequest(body, masks, target.connection, taggerOf(session, runtime.maskKey(inForce)));
+    runtime.metrics.masked(target.connection.name, made.spans);
     // Mcp-Param-* mirrors arguments (2026-07-28, "Custom Headers from Tool Parameters"): it would hold what was taken out.
     const mirrors = made.spans.length > 0 && Object.keys(request.headers).some((name) => name.startsWith('mcp-param-'));
     if (!mirrors) return { body: made.bytes, hides: true, masks: made.spans };
