@@ -1,114 +1,121 @@
-/** Access for a time on the data path: no call without an open window, none after it, and the recording says so. */
+/** Access for a time, on the data path: without a window no call enters, and its end ends what is under way. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import type { Person } from '../gateway/sessions/approval.ts';
 import { type Policed, startPoliced } from './policed.ts';
-import { framesOf, systemRefusals } from './recorded.ts';
+import { call as rawCall } from './raw-client.ts';
+import { framesOf } from './recorded.ts';
 
 const RULES = `
 rules:
-  - name: notes
-    principals: { groups: [analysts] }
-    connections: [fixture]
-    tools: [note]
-    effect: allow
-  - name: only-when-asked-for
-    principals: any
-    connections: [fixture]
-    tools: [repair]
-    condition: access == "justInTime"
-    effect: allow
+  - { name: read, principals: any, connections: [fixture], tools: [read], effect: allow }
+  - { name: only-in-emergencies, principals: any, connections: [fixture], tools: [repair], condition: 'access == "breakGlass"', effect: allow }
 `;
-const REASON = 'ticket 4711';
-
-let policed: Policed;
-before(async () => {
-  policed = await startPoliced(RULES, {
-    connection: {
-      access: {
-        justInTime: { approvers: ['leads'], longest: '1h' },
-        breakGlass: { groups: ['analysts'], reviewers: ['leads'], longest: '1h' },
-      },
-    },
-  });
+const access = {
+  justInTime: { approvers: ['leads'], longest: '2h' },
+  breakGlass: { groups: ['sre'], reviewers: ['security'], longest: '1h' },
+};
+const person = (subject: string, groups: string[], issuer: string): Person => ({
+  kind: 'human',
+  issuer,
+  subject,
+  email: `${subject}@example.com`,
+  groups,
 });
-after(() => policed.close());
+const HOUR = 3_600_000;
 
-const call = (name = 'note') => policed.send('tools/call', { name, arguments: {} });
-const now = (): number => Math.floor(Date.now() / 1000);
+describe('a connection without standing access', () => {
+  let policed: Policed;
+  before(async () => {
+    policed = await startPoliced(RULES, { connection: { access } });
+    policed.answer(() => ({ content: [] }));
+  });
+  after(() => policed.close());
 
-function person(subject: string, groups: readonly string[]): Person {
-  return { kind: 'human', issuer: policed.gateway.issuer.url, subject, groups };
-}
+  const windows = () => policed.gateway.gateway.approving.windows;
+  const issuer = () => policed.gateway.issuer.url;
+  const authenticated = () => Date.now() / 1000;
+  const tokenOf = (sub: string, groups: string[]) =>
+    policed.gateway.tokenFor({ sub, email: `${sub}@example.com`, groups });
+  const read = (token: string) => policed.send('tools/call', { name: 'read', arguments: {} }, { token });
 
-/** Replicas read windows every 2 s. */
-async function until(code: string | undefined, name?: string): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    if ((await call(name)).code === code) return;
-    await new Promise((done) => setTimeout(done, 50));
+  async function grant(sub: string, duration = HOUR): Promise<string> {
+    const asked = await windows().request({
+      person: person(sub, ['analysts'], issuer()),
+      connection: 'fixture',
+      reason: 'INC-7',
+      duration,
+    });
+    const by = person('lea', ['leads'], issuer());
+    const { window } = await windows().decide(asked.id, { by, authenticated: authenticated(), verdict: 'approve' });
+    assert.ok(window !== undefined);
+    await windows().poll();
+    return window;
   }
-  assert.fail(`calls never got ${code}`);
-}
 
-test('without a window no call passes, with words and the page to ask on', async () => {
-  const { code, said } = await call();
-  assert.equal(code, 'access_needed');
-  assert.equal(said.error?.data?.url, `${policed.gateway.gateway.url}/access/fixture`);
-  assert.equal(policed.reached.length, 0);
-  assert.deepEqual(new Set(await systemRefusals(policed.gateway)), new Set(['access_needed']));
-});
-
-test('approved by somebody else it is a window: calls pass, rules know of it, and revoked they end at once', async () => {
-  const { windows } = policed.gateway.gateway.approving;
-  const duration = 600_000;
-  const [ana, lea] = [person('ana', ['analysts']), person('lea', ['leads'])];
-  const { id } = await windows.request({ person: ana, connection: 'fixture', reason: REASON, duration });
-  assert.equal((await call()).code, 'access_needed');
-  const own = windows.decide(id, { by: person('ana', ['leads']), authenticated: now(), verdict: 'approve' });
-  await assert.rejects(own, { code: 'denied' });
-  const { window = '' } = await windows.decide(id, { by: lea, authenticated: now(), verdict: 'approve' });
-  await until(undefined);
-  assert.equal((await call('repair')).code, undefined);
-  const bob = await policed.gateway.tokenFor({ sub: 'bob' });
-  assert.equal((await policed.send('tools/call', { name: 'note' }, { token: bob })).code, 'access_needed');
-
-  const held = Promise.withResolvers<void>();
-  policed.answer(() => held.resolve());
-  const open = call();
-  await held.promise;
-  await windows.revoke(window, { person: lea, reason: 'done' });
-  const { code, said } = await open;
-  assert.equal(code, 'access_needed');
-  assert.equal(said.error?.data?.fate, 'outcome_withheld');
-  policed.answer(() => ({ ok: true }));
-  assert.equal((await call()).code, 'access_needed');
-});
-
-test('what opened and ended is in the system strand', async () => {
-  const events = (await framesOf(policed.gateway, 'system')).flatMap((frame) =>
-    frame.type === 'event' && frame.event.name.startsWith('window.') ? [frame.event] : [],
-  );
-  assert.deepEqual(
-    events.map(({ name, kind, subject, state }) => [name, kind, subject, state]),
-    [
-      ['window.opened', 'justInTime', 'ana', 'open'],
-      ['window.ended', 'justInTime', 'ana', 'revoked'],
-    ],
-  );
-});
-
-test('break glass opens one alone, and rules tell it apart', async () => {
-  const { windows } = policed.gateway.gateway.approving;
-  await windows.breakGlass({
-    person: person('ana', ['analysts']),
-    authenticated: now(),
-    connection: 'fixture',
-    reason: 'outage',
-    duration: 4000,
+  test('no window, no call: words with a link, and no session', async () => {
+    const token = await tokenOf('ana', ['analysts']);
+    const refused = await read(token);
+    assert.equal(refused.code, 'access_needed');
+    assert.equal(refused.said.error?.data?.url, `http://127.0.0.1:${policed.gateway.port}/access/fixture`);
+    assert.equal(policed.reached.length, 0);
+    assert.deepEqual(await framesOf(policed.gateway), []);
   });
-  await until(undefined);
-  assert.equal((await call('repair')).code, 'denied');
-  assert.ok(policed.gateway.logged.some((line) => line.includes('break_glass_opened')));
+
+  test('an approved request lets in, this person alone; the session ends with the window', async () => {
+    const ana = await tokenOf('ana', ['analysts']);
+    await grant('ana');
+    assert.equal((await read(ana)).code, undefined);
+    assert.equal((await read(await tokenOf('ben', ['analysts']))).code, 'access_needed');
+    const repair = await policed.send('tools/call', { name: 'repair' }, { token: ana });
+    assert.equal(repair.code, 'denied', 'a rule can ask how somebody got in');
+    const start = (await framesOf(policed.gateway)).find((frame) => frame.type === 'session.start');
+    assert.ok(start?.type === 'session.start');
+    assert.ok(Date.parse(start.start.expires ?? '') <= Date.now() + HOUR, 'no longer than the window');
+  });
+
+  test('one that is revoked ends calls under way, and lets nobody in', async () => {
+    const token = await tokenOf('eve', ['analysts']);
+    const window = await grant('eve');
+    policed.answer(() => ': open\n\n');
+    const hanging = await rawCall(policed.gateway.url, { token, method: 'GET' }).answer;
+    assert.equal(hanging.status, 200);
+    policed.answer(() => ({ content: [] }));
+    await windows().revoke(window, { person: person('lea', ['leads'], issuer()), reason: 'done' });
+    assert.match(await hanging.whole().then(String, String), /aborted|broken off/);
+    assert.equal((await read(token)).code, 'access_needed');
+  });
+
+  test('glass is broken by who may, at once, and the recording says so', async () => {
+    const token = await tokenOf('sam', ['sre']);
+    assert.equal(
+      (await read(token)).code,
+      'access_needed',
+      'not a member of the connection’s groups: a window is needed',
+    );
+    await windows().breakGlass({
+      person: person('sam', ['sre'], issuer()),
+      authenticated: authenticated(),
+      connection: 'fixture',
+      reason: 'INC-8',
+      duration: HOUR,
+    });
+    // Every replica looks by itself, every 2 s.
+    const opened = await untilEvent(policed, 'window.opened', 'breakGlass');
+    assert.equal(opened.subject, 'sam');
+    assert.equal((await policed.send('tools/call', { name: 'repair' }, { token })).code, undefined);
+    assert.ok(policed.gateway.logged.some((line) => line.includes('break_glass_opened')));
+    assert.equal((await read(await tokenOf('zoe', ['sre']))).code, 'access_needed');
+    assert.equal((await read(await tokenOf('max', ['other']))).code, 'not_in_group');
+  });
 });
 
-test('a window ends by its time', () => until('access_needed'));
+async function untilEvent(policed: Policed, name: string, kind: string): Promise<Record<string, unknown>> {
+  for (let attempt = 0; attempt < 300; attempt++) {
+    for (const frame of await framesOf(policed.gateway, 'system')) {
+      if (frame.type === 'event' && frame.event.name === name && frame.event.kind === kind) return frame.event;
+    }
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  throw new Error('It was not recorded.');
+}

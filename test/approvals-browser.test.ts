@@ -10,7 +10,7 @@ import { axe, openBrowser, type TestBrowser, whyNoBrowser } from './browser.ts';
 import { type LoginWorld, startLoginWorld } from './login-world.ts';
 
 const skip = await whyNoBrowser();
-const approving = createTestApproving({ access: ['orders'] });
+const approving = createTestApproving(() => world.gateway);
 let browser: TestBrowser;
 let world: LoginWorld;
 let origin = '';
@@ -22,7 +22,7 @@ before(async () => {
     breakGlass: { groups: ['analysts'], reviewers: ['engineers'], longest: '1h' },
   };
   const connections = { orders: { access, title: 'Orders database' } };
-  [browser, world] = await Promise.all([openBrowser(), startLoginWorld({ approving, connections })]);
+  [browser, world] = await Promise.all([openBrowser(), startLoginWorld({ connections })]);
   origin = new URL(world.mcp).origin;
 });
 after(async () => {

@@ -1,7 +1,12 @@
 /** Calls that wait for a person: held, refused with a link, found again, made once. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import type { ApprovalRequest, Person } from '../gateway/sessions/approval.ts';
+import { startIssuer } from './issuer.ts';
 import { type Policed, type Reply, startPoliced } from './policed.ts';
 import { call as rawCall } from './raw-client.ts';
 import { exchangesOf, framesOf } from './recorded.ts';
@@ -136,14 +141,6 @@ describe('calls that wait for approval', () => {
     );
   });
 
-  test('an agent is not held', async () => {
-    const agent = await policed.gateway.tokenFor({ sub: 'robot', email: 'robot@example.com' });
-    assert.ok(agent);
-    const started = performance.now();
-    assert.equal((await send(refund(71))).code, 'approval_pending');
-    assert.ok(performance.now() - started >= 140, 'a person is held');
-  });
-
   test('a modern client that opens addresses is asked to; what it sends back is the gateway’s own', async () => {
     const meta = {
       'io.modelcontextprotocol/protocolVersion': '2026-07-28',
@@ -202,4 +199,54 @@ async function untilAsked(waiting: () => Promise<ApprovalRequest>, order: number
     await new Promise((done) => setTimeout(done, 5));
   }
   throw new Error('Nothing was asked.');
+}
+
+test('an agent is not held; a webhook tells of its call, without its arguments', async () => {
+  const received: { headers: IncomingHttpHeaders; body: string }[] = [];
+  const receiver = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      received.push({ headers: request.headers, body: Buffer.concat(chunks).toString() });
+      response.end();
+    });
+  }).listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  const { port } = receiver.address() as AddressInfo;
+  const issuer = await startIssuer();
+  process.env.VERBATIM_TEST_WEBHOOK = randomBytes(32).toString('base64');
+  const policed = await startPoliced(RULES, {
+    issuer,
+    approvalHold: 60_000,
+    config: {
+      issuers: { robots: { issuer: issuer.url, jwksUri: `${issuer.url}/jwks`, kind: 'agent' } },
+      webhooks: { siem: { url: `http://127.0.0.1:${port}/hook`, secret: 'env:VERBATIM_TEST_WEBHOOK' } },
+    },
+  });
+  try {
+    const started = performance.now();
+    assert.equal((await policed.send('tools/call', refund(4711))).code, 'approval_pending');
+    assert.ok(performance.now() - started < 30_000, 'it was held');
+    const told = await untilTold(received);
+    const { event, link } = JSON.parse(told.body) as { event: string; link: string };
+    assert.equal(event, 'approval.requested');
+    assert.match(link, /\/approvals\/[0-9a-f-]{36}$/);
+    assert.ok(!told.body.includes('4711'));
+    assert.match(String(told.headers['webhook-signature']), /^v1,/);
+  } finally {
+    await policed.close();
+    await issuer.close();
+    receiver.closeAllConnections();
+    receiver.close();
+    delete process.env.VERBATIM_TEST_WEBHOOK;
+  }
+});
+
+async function untilTold<T>(received: readonly T[]): Promise<T> {
+  for (let attempt = 0; attempt < 1000; attempt++) {
+    const [first] = received;
+    if (first !== undefined) return first;
+    await new Promise((done) => setTimeout(done, 10));
+  }
+  throw new Error('Nobody was told.');
 }

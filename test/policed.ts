@@ -11,7 +11,7 @@ export interface Said {
   readonly method?: string;
   readonly params?: Record<string, unknown>;
   readonly result?: unknown;
-  readonly error?: { code: number; message: string; data?: { code?: string; url?: string; fate?: string } };
+  readonly error?: { code: number; message: string; data?: { code?: string; url?: string } };
 }
 
 export interface Policed {
@@ -19,7 +19,7 @@ export interface Policed {
   /** What has reached the upstream: messages, in their order. */
   readonly reached: Said[];
   readonly policies: string;
-  /** What the upstream answers from now on: a result, a whole message, (text) an event stream, or (undefined) nothing. */
+  /** What the upstream answers from now on: a result, a whole message, or (text) an event stream. A GET's stays open. */
   answer(next: (message: Said) => unknown): void;
   /** Sends a request of ana's, or of whose token this is. */
   send(
@@ -43,11 +43,14 @@ export async function startPoliced(rules: string, options: UnderTestOptions = {}
   let next: (message: Said) => unknown = () => ({ ok: true });
   const upstream = await startRawUpstream((request, socket) => {
     const message = JSON.parse(request.slice(request.indexOf('\r\n\r\n') + 4) || '{}') as Said;
+    if (request.startsWith('GET '))
+      return void socket.write(
+        `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n${next({ jsonrpc: '2.0', method: 'GET' })}`,
+      );
     reached.push(message);
     if (message.id === undefined || message.method === undefined)
       return void socket.write(answerOf('202 Accepted', {}, ''));
     const made = next(message);
-    if (made === undefined) return;
     if (typeof made === 'string')
       return void socket.write(answerOf('200 OK', { 'content-type': 'text/event-stream' }, made));
     const whole = isMessage(made) ? made : { jsonrpc: '2.0', id: message.id, result: made };

@@ -12,3 +12,9 @@ export function createLookalikes(names: readonly string[]): (value: unknown) => 
     !Array.isArray(value) &&
     Object.keys(value).some((key) => !exact.has(key) && like.test(key));
 }
+
+/** What readers without regard to case compare: of keys that they take for one another it is the same. */
+export function foldedKey(key: string): string {
+  // Upper case first: `ſ` has no lower case of its own, and U+212A no upper case.
+  return key.toUpperCase().toLowerCase();
+}

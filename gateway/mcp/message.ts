@@ -1,5 +1,6 @@
 import { claimsVersion } from './eras.ts';
-import { nameOf } from './methods.ts';
+import { createLookalikes } from './lookalike.ts';
+import { nameOf, ownMember } from './methods.ts';
 
 /** A JSON-RPC message that a client sent. `name` is what it names (methods.ts). */
 export interface ClientMessage {
@@ -13,6 +14,14 @@ export interface ClientMessage {
 export type ReadMessages =
   | { readonly ok: true; readonly messages: readonly ClientMessage[]; readonly batch: boolean }
   | { readonly ok: false; readonly words: string; readonly id?: string | number };
+
+/** What is decided, bound or masked by; a key that only looks like one of these is another reader's (lookalike.ts). */
+const inMessage = createLookalikes(['jsonrpc', 'id', 'method', 'params', 'result', 'error']);
+const inParams = createLookalikes(
+  'name uri ref arguments argument taskId task notifications requestState inputResponses requestId _meta'.split(' '),
+);
+const inRef = createLookalikes(['type', 'name', 'uri']);
+const inNotifications = createLookalikes(['resourceSubscriptions', 'taskIds']);
 
 const MAX_ID_BYTES = 1024;
 const MAX_METHOD = 256;
@@ -69,6 +78,7 @@ function readMessage(value: unknown): ClientMessage | string {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'A message must be an object.';
   const { jsonrpc, id, method, params, error } = value as Record<string, unknown>;
   const has = (key: string) => Object.hasOwn(value, key);
+  if (inMessage(value)) return 'A key is that of another member in another spelling.';
   if (!has('jsonrpc') || jsonrpc !== '2.0') return 'jsonrpc must be "2.0".';
   if (has('id') && !isId(id)) return 'id must be an integer or a string of at most 1 KiB.';
   const known = has('id') ? { id: id as string | number } : {};
@@ -84,6 +94,9 @@ function readMessage(value: unknown): ClientMessage | string {
   if (!isMethod(method)) return 'method must be a string of 1 to 256 characters without control characters.';
   if (has('params') && (typeof params !== 'object' || params === null || Array.isArray(params))) {
     return 'params must be an object.';
+  }
+  if (inParams(params) || inRef(ownMember(params, 'ref')) || inNotifications(ownMember(params, 'notifications'))) {
+    return 'A key of params is that of another member in another spelling.';
   }
   const name = nameOf(method, params);
   return {

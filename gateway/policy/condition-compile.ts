@@ -56,7 +56,7 @@ function compile(source: string, parts: Parts): CompiledCondition {
   if ('problem' in parsed) return { ok: false, ...parsed };
   const refused = refusalOf(parsed.ast, (call) => refusalOfCall(call, parts.environments));
   if (refused !== undefined) return { ok: false, ...refused };
-  const { reads, loops, literals } = contentsOf(parsed.ast);
+  const { reads, members, loops, literals } = contentsOf(parsed.ast);
   // The library compares them otherwise than CEL does, and JSON has neither.
   if (literals.some((value) => typeof value === 'object' && value !== null)) {
     return refuse('has bytes or an unsigned number', 'Write texts in quotes, and numbers as 5 or 5.0.');
@@ -71,7 +71,7 @@ function compile(source: string, parts: Parts): CompiledCondition {
   // A variable alone passes as whatever it is: only true and false are decisions.
   if (checked.type !== 'bool') return refuse('does not give true or false', `Write for example ${EXAMPLE}.`);
   const clauses = clausesOf(source, parsed.ast, parts);
-  return { ok: true, condition: conditionOf({ source, reads, loops, run, clauses }, parts) };
+  return { ok: true, condition: conditionOf({ source, reads, members, loops, run, clauses }, parts) };
 }
 
 function refuse(problem: string, fix: string): { readonly ok: false } & Refusal {
@@ -160,20 +160,24 @@ function conjuncts(node: ASTNode): ASTNode[] {
 interface Made {
   readonly source: string;
   readonly reads: ReadonlySet<string>;
+  readonly members: ReadonlySet<string>;
   readonly loops: boolean;
   readonly run: (variables: Readonly<Record<string, unknown>>) => unknown;
   readonly clauses: Condition['clauses'];
 }
 
-function conditionOf({ source, reads, loops, run, clauses }: Made, { environments, facts }: Parts): Condition {
+function conditionOf({ source, reads, members, loops, run, clauses }: Made, { environments, facts }: Parts): Condition {
   const looksInside = reads.has('args') || reads.has('params');
   return {
     source,
     reads,
     clauses,
     evaluate(input, { readings, dialect }): Evaluated {
-      const { variables, bounded, loopable } = facts(input);
-      if (looksInside && !(loops ? loopable : bounded)) return { error: 'the arguments are too large to be looked at' };
+      const { variables, bounded, loopable, isAmbiguous } = facts(input);
+      if (looksInside) {
+        if (!(loops ? loopable : bounded)) return { error: 'the arguments are too large to be looked at' };
+        if (isAmbiguous(members)) return { error: 'the arguments have a key that readers take for another' };
+      }
       const questions: Question[] = [];
       try {
         const value = environments.during({ readings, dialect, questions }, () => run(variables));
@@ -189,6 +193,8 @@ function conditionOf({ source, reads, loops, run, clauses }: Made, { environment
 
 interface Contents {
   readonly reads: ReadonlySet<string>;
+  /** Members that it looks for in arguments, or in what it loops over. */
+  readonly members: ReadonlySet<string>;
   readonly loops: boolean;
   readonly literals: readonly unknown[];
 }
@@ -196,6 +202,7 @@ interface Contents {
 /** The variables that a tree names (those of its loops too: they can only be more), whether it loops, what it writes out. */
 function contentsOf(ast: ASTNode): Contents {
   const reads = new Set<string>();
+  const members = new Set<string>();
   const literals: unknown[] = [];
   let loops = false;
   const look = (node: unknown): void => {
@@ -203,9 +210,27 @@ function contentsOf(ast: ASTNode): Contents {
     if (!isNode(node)) return;
     if (node.op === 'id') reads.add(node.args);
     if (node.op === 'value') literals.push(node.args);
+    const member = memberOf(node);
+    if (member !== undefined) members.add(member);
     if (node.op === 'rcall' && MACROS.has(node.args[0])) loops = true;
     look(node.args);
   };
   look(ast);
-  return { reads, loops, literals };
+  return { reads, members, loops, literals };
+}
+
+/** Of the gateway's own facts every key is known. */
+const OWN = new Set(['principal', 'tool']);
+
+/** The member that a step of an expression looks for: `args.sql`, `args["sql"]`, `"sql" in args`. */
+function memberOf(node: ASTNode): string | undefined {
+  if (node.op === '.') return OWN.has(rootOf(node.args[0])) ? undefined : node.args[1];
+  const key = node.op === '[]' ? node.args[1] : node.op === 'in' ? node.args[0] : undefined;
+  return key?.op === 'value' && typeof key.args === 'string' ? key.args : undefined;
+}
+
+function rootOf(node: ASTNode): string {
+  let at = node;
+  while (at.op === '.' || at.op === '[]') at = at.args[0];
+  return at.op === 'id' ? at.args : '';
 }

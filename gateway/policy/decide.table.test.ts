@@ -260,7 +260,7 @@ const NAMES: readonly (readonly [string, unknown, Effect, readonly string[]])[] 
   ['prompts/get', { name: 'query' }, 'deny', []],
   ['prompts/get', {}, 'deny', []],
   ['resources/read', { uri: 'orders://1' }, 'allow', ['resources']],
-  ['resources/read', { uri: 'Orders://1' }, 'deny', []],
+  ['resources/read', { uri: 'Orders://1' }, 'deny', ['secret-resources']],
   ['resources/read', { uri: 'file:///etc/passwd' }, 'deny', []],
   ['resources/read', { uri: 'orders://secret/1' }, 'deny', ['secret-resources']],
   ['resources/read', { name: 'orders://1' }, 'deny', ['secret-resources']],

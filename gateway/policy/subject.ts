@@ -45,7 +45,25 @@ export function subjectOf({ method = '', name, params }: PolicyInput['message'])
   if (method === 'completion/complete') return subjectOfCompletion(ownMember(params, 'ref'));
   const sort = SORTS.get(method);
   if (sort === undefined) return {};
-  return name === undefined ? { sort } : { sort, name };
+  return name === undefined || (sort === 'resources' && !isPlainUri(name)) ? { sort } : { sort, name };
+}
+
+/**
+ * Whether every server takes an address to the same place: no dot segment, no escape for what needs none or for a
+ * separator, no backslash, no white space that parsers drop, and its scheme in lower case (RFC 3986, section 6.2.2). A
+ * glob compares to the letter, so any other spelling would pass a deny that names the resource, and leave a folder that
+ * an allow names.
+ */
+function isPlainUri(uri: string): boolean {
+  if (/[\\\p{Cc}\p{Cf}]|^ | $/u.test(uri) || /^[a-z0-9+.-]*[A-Z][A-Za-z0-9+.-]*:/.test(uri)) return false;
+  if (
+    /%(?![0-9a-fA-F]{2})|%(?:2[def]|25[0-9a-f]{2}|3[0-9]|4[1-9a-f]|5[0-9acf]|6[1-9a-f]|7[0-9ae]|[01][0-9a-f]|7f)/i.test(
+      uri,
+    )
+  )
+    return false;
+  const [path = ''] = uri.split(/[?#]/, 1);
+  return !path.split('/').some((segment) => segment === '.' || segment === '..');
 }
 
 /**
@@ -59,6 +77,8 @@ function subjectOfCompletion(ref: unknown): Subject {
   if (type === 'ref/prompt') {
     return typeof name === 'string' && uri === undefined ? { sort: 'prompts', name } : { sort: 'prompts' };
   }
-  if (type === 'ref/resource' && typeof uri === 'string' && name === undefined) return { sort: 'resources', name: uri };
+  if (type === 'ref/resource' && typeof uri === 'string' && name === undefined && isPlainUri(uri)) {
+    return { sort: 'resources', name: uri };
+  }
   return { sort: 'resources' };
 }

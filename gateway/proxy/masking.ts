@@ -26,8 +26,6 @@ export interface Masks {
   readonly replaceBlobs: readonly string[];
 }
 
-export const NO_MASKS: Masks = { detectors: [], replaceBlobs: [] };
-
 export function isNone({ detectors, replaceBlobs }: Masks): boolean {
   return detectors.length === 0 && replaceBlobs.length === 0;
 }

@@ -5,6 +5,7 @@ import { type OidcIdp, startOidcIdp } from '../../../test/oidc-idp.ts';
 import type { OidcConfig } from '../../config-login.ts';
 import { type BrokeredIdentity, type IdentityProvider, type LoginRefusal, LoginRefused } from './identity-provider.ts';
 import { createOidcProvider } from './oidc.ts';
+import { authenticatedOf } from './person.ts';
 import { loggedWords } from './refusal.ts';
 
 const CALLBACK = 'https://mcp.example.com/oauth/callback/okta';
@@ -89,14 +90,19 @@ test('who has to prove anew who they are is asked for that, and the ID token say
   for (const [auth_time, authenticated] of [
     [undefined, undefined],
     [1_700_000_000, 1_700_000_000],
-    ['1700000000', 0],
-    [null, 0],
   ]) {
     idp.misbehave.idToken = { auth_time };
     const { url, login } = await begin({ fresh: true });
     assert.equal(idp.lastAuthorization().get('prompt'), 'login');
     assert.equal(idp.lastAuthorization().get('max_age'), '0');
     assert.equal((await provider.finish({ url }, login)).authenticated, authenticated);
+  }
+  for (const auth_time of ['1700000000', null, -1]) {
+    idp.misbehave.idToken = { auth_time };
+    const { url, login } = await begin({ fresh: true });
+    await refused(provider.finish({ url }, login), 'answer_invalid');
+    // Whatever a library lets pass one day is long ago.
+    assert.ok(Number(authenticatedOf({ auth_time }).authenticated) <= 0);
   }
 });
 

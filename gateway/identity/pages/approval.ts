@@ -153,7 +153,7 @@ const VOID = {
   unreadable: 'What is stored of it can not be read, so it is void. Make the call again to ask anew.',
 } as const;
 
-export function statePill({ state }: ApprovalState): Html {
+function statePill({ state }: ApprovalState): Html {
   const look = { pending: 'warn', approved: 'good', denied: 'bad', void: '' }[state];
   const words = { pending: 'Waits', approved: 'Approved', denied: 'Denied', void: 'Over' }[state];
   return html`<span class="pill ${look}">${words}</span>`;

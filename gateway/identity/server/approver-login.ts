@@ -82,11 +82,21 @@ export function createApproverLogin(deps: ApproverLoginDeps): ApproverLogin {
   }
 
   /** What ends this login, if something does. */
-  function refusalOf({ identity }: Identified, { level, began }: ApproverPurpose): LoginRefused | undefined {
+  function refusalOf(
+    { settings }: Login,
+    { identity, provider }: Identified,
+    { level, began }: ApproverPurpose,
+  ): LoginRefused | undefined {
     const words = deps.blocked(identity);
     if (words !== undefined) return new LoginRefused('principal_blocked', words);
     const { authenticated } = identity;
-    if (level === 'read' || authenticated === undefined || authenticated >= began - SKEW) return undefined;
+    if (level === 'read') return undefined;
+    // OpenID Connect Core, section 3.1.2.1: with `max_age` the ID token has to say when. Google and Entra know no such thing.
+    if (authenticated === undefined) {
+      const mustSay = settings.providers[provider]?.oidc !== undefined;
+      return mustSay ? refusal('not_fresh', 'the provider does not say when it asked (auth_time)') : undefined;
+    }
+    if (authenticated >= began - SKEW) return undefined;
     return refusal('not_fresh', 'the provider says that it asked at an earlier time');
   }
 
@@ -156,7 +166,7 @@ export function createApproverLogin(deps: ApproverLoginDeps): ApproverLogin {
       }
       const { outcome, purpose } = content;
       if (outcome.kind === 'refused') return refuse(visit, outcome);
-      const why = refusalOf(outcome, purpose);
+      const why = refusalOf(login, outcome, purpose);
       if (why !== undefined) {
         return refuse(visit, { code: why.code, words: why.message, logged: loggedWords(why) }, outcome);
       }

@@ -1,6 +1,7 @@
 /** What the page `/connect` tells a person of their connections. */
 import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
 import type { UserCredentialState } from '../../proxy/credential-user.ts';
+import { mayEnter } from '../entering.ts';
 import type { PageConnection } from '../pages/connect-connection.ts';
 import type { Accounts } from './accounts.ts';
 import { accessUrl } from './approval-address.ts';
@@ -15,8 +16,6 @@ export interface ConnectionsDeps {
   readonly consents: Consents;
   readonly errors: LastErrors;
   readonly accounts: Accounts;
-  /** Whether there are pages where access is asked for. */
-  readonly hasAccess: boolean;
 }
 
 export function createConnectionsOf(deps: ConnectionsDeps) {
@@ -55,7 +54,7 @@ export function createConnectionsOf(deps: ConnectionsDeps) {
         })),
       ...(lastError === undefined ? {} : { lastError }),
       account: accountOf(await accounts.stateOf(connection, person)),
-      ...(deps.hasAccess ? accessOf(login, connection) : {}),
+      ...accessOf(login, connection),
     };
   }
 
@@ -64,9 +63,7 @@ export function createConnectionsOf(deps: ConnectionsDeps) {
       grants.ofPerson(person.issuer, person.subject, login.config.sessions.longest),
       consents.of(person.account),
     ]);
-    const mine = Object.values(login.config.connections).filter(
-      (one) => mayOpen(person, one) || (deps.hasAccess && mayBreakIn(person, one)),
-    );
+    const mine = Object.values(login.config.connections).filter((one) => mayOpen(person, one));
     return Promise.all(mine.map((one) => describe(login, one, person, open, given)));
   };
 }
@@ -94,13 +91,7 @@ function accessOf({ config }: Login, { name, access }: ConnectionConfig): Pick<P
   return { access: { words, href: accessUrl(config.publicUrl, name) } };
 }
 
-/** In an emergency one gets in who otherwise does not. */
-function mayBreakIn(person: KnownPerson, { access }: ConnectionConfig): boolean {
-  const groups = access === 'standing' ? [] : (access.breakGlass?.groups ?? []);
-  return groups.some((group) => person.groups.includes(group));
-}
-
 /** By the groups of the login: for what is offered here. Who may call is asked again on each call. */
-export function mayOpen(person: KnownPerson, { groups }: ConnectionConfig): boolean {
-  return groups.some((group) => person.groups.includes(group));
+export function mayOpen({ groups }: KnownPerson, connection: ConnectionConfig): boolean {
+  return mayEnter(connection, groups);
 }
