@@ -72,12 +72,13 @@ for (const line of [
   '→ tools/call drop id 1  deny (no-drop)',
   '→ tools/call refund id 1  approve (refunds)',
   '• approval pending',
-  '1 waits for approval, 4 masked values',
+  '1 wait for approval, 4 masked values',
 ]) {
   test(`show says ${line}`, () => assert.ok(shown.includes(line), shown));
 }
 
-test('sessions --json counts them', async () => {
+test('sessions counts them', async () => {
+  assert.match(await verbatim('sessions'), / {2}live, 1 wait for approval, 4 masked\n$/);
   const [session] = JSON.parse(await verbatim('sessions', '--json')) as { approvals: number; masked: number }[];
   assert.deepEqual([session?.approvals, session?.masked], [1, 4]);
 });
