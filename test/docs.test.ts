@@ -127,7 +127,7 @@ test('every block of YAML with rules is a policy that loads', () => {
   const written = pages
     .flatMap((page) => blocks(page).map((one) => ({ page, ...one })))
     .filter(({ info, text }) => /^ya?ml\b/.test(info) && /^rules:/m.test(text));
-  assert.ok(written.length >= 3);
+  assert.ok(written.length >= 2);
   for (const { page, text } of written) {
     const loaded = loadPolicy([{ path: 'access/example.yaml', text }], compilePattern);
     assert.deepEqual(loaded.ok ? [] : loaded.problems, [], page);
