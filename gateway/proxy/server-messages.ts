@@ -3,6 +3,7 @@
  * era. What is denied is recorded and not released; a server that waits for an answer gets one.
  */
 import { GatewayError } from '../errors.ts';
+import { beginsAsMessage } from '../mcp/begins.ts';
 import { inputRequestsIn, mayAsk } from '../mcp/input-requests.ts';
 import { parseStrictJson } from '../mcp/json.ts';
 import { nameOf, ownMember } from '../mcp/methods.ts';
@@ -90,8 +91,8 @@ function policyMessage(message: unknown): PolicyInput['message'] {
 function messagesOf(data: Buffer): readonly unknown[] | undefined {
   const read = parseStrictJson(data);
   if (read.ok) return Array.isArray(read.value) ? read.value : [read.value];
-  // What two readers would read unlike is not decided on.
-  if (read.reason !== 'syntax') throw unreadable();
+  // What two readers would read unlike is not decided on: Python's take NaN, and a reader of JSON5 far more.
+  if (read.reason !== 'syntax' || beginsAsMessage(data)) throw unreadable();
   return undefined;
 }
 
