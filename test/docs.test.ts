@@ -123,17 +123,18 @@ test('example configurations load', async () => {
   }
 });
 
-test('every block of YAML with rules is a policy that loads', () => {
+test('every block of YAML with rules or patterns is a policy that loads', () => {
   const written = pages
     .flatMap((page) => blocks(page).map((one) => ({ page, ...one })))
-    .filter(({ info, text }) => /^ya?ml\b/.test(info) && /^rules:/m.test(text));
-  assert.ok(written.length >= 2);
+    .filter(({ info, text }) => /^ya?ml\b/.test(info) && /^(rules|patterns):/m.test(text));
+  assert.ok(written.length >= 4);
   for (const { page, text } of written) {
     const loaded = loadPolicy([{ path: 'access/example.yaml', text }], compilePattern);
     assert.deepEqual(loaded.ok ? [] : loaded.problems, [], page);
   }
   // Indented, nobody would try them.
-  for (const page of pages) assert.doesNotMatch(read(page), /^ {4,}(rules:|- name: )/m, page);
+  const unfenced = (page: string): string => read(page).replace(/^```[\s\S]*?^```$/gm, '');
+  for (const page of pages) assert.ok(!/^ {4,}(rules:|patterns:|- name: )/m.test(unfenced(page)), page);
 });
 
 interface SchemaDefinition {
@@ -378,7 +379,10 @@ test('log events with their severities, and events in recordings', () => {
   const documented = new Map(
     rows(OPERATIONS, 'Log events').flatMap(([cell, severity = '']) => names(cell).map((name) => [name, severity])),
   );
-  const logged = [...found(code, /\bevent: '([a-z_]+)'/g), ...onAndOff(code, 'recording_')];
+  // What housekeeping says of itself.
+  const failed = found(code, /\bfailed\(\s*'([a-z_]+_[a-z_]+)',/g);
+  for (const name of failed) assert.equal(documented.get(name), 'ERROR', name);
+  const logged = [...found(code, /\bevent: '([a-z_]+)'/g), ...failed, ...onAndOff(code, 'recording_')];
   assert.deepEqual(sorted(documented.keys()), sorted(logged));
   for (const [, level = '', name = ''] of code.matchAll(/\blog\.(\w+)\(\s*\{\s*event: '([a-z_]+)'/g)) {
     assert.equal(documented.get(name), severities[level], name);
