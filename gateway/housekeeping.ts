@@ -29,7 +29,6 @@ export async function startHousekeeping(deps: {
 }): Promise<Housekeeping> {
   const { runtime, configurations, configFile, ends, webhooks } = deps;
   const { recorder, sessions, system, authorization, log } = runtime;
-  const failed = (event: string, words: string) => (error: unknown) => log.error({ event, err: error }, words);
 
   /** What other replicas and operators wrote; unread for 10 s, calls are refused. */
   async function look(): Promise<void> {
@@ -44,7 +43,9 @@ export async function startHousekeeping(deps: {
   }
 
   const reload = (): void =>
-    void configurations.reload().catch(failed('reload_failed', 'Reading the configuration again failed.'));
+    void configurations
+      .reload()
+      .catch((err: unknown) => log.error({ event: 'reload_failed', err }, 'Reading the configuration again failed.'));
   let stamp = policiesStamp(configurations.inForce().config.policies);
 
   /** Files of the policy come and go: their folder is looked at, and not each file watched. */
@@ -62,19 +63,25 @@ export async function startHousekeeping(deps: {
     await system.turn();
   }
 
-  const unread = failed('state_unreadable', 'Freezes, blocks, windows and ends could not be read; it is tried again.');
+  const unread = (err: unknown): void =>
+    log.error(
+      { event: 'state_unreadable', err },
+      'Freezes, blocks, windows and ends could not be read; it is tried again.',
+    );
   await look().catch(unread);
   watchFile(configFile, { interval: POLL_FILE_MS }, reload);
   const repeated = [
-    repeat(tick, TICK_MS, failed('tick_failed', 'Housekeeping failed; it is tried again.')),
+    repeat(tick, TICK_MS, (err) => log.error({ event: 'tick_failed', err }, 'Housekeeping failed; it is tried again.')),
     repeat(look, LOOK_MS, unread),
     // Apart from the others, which must not wait for an identity provider.
     repeat(
       () => authorization.renew(sessions.granted()),
       TICK_MS,
-      failed('recheck_failed', 'Groups could not be asked for; it is tried again.'),
+      (err) => log.error({ event: 'recheck_failed', err }, 'Groups could not be asked for; it is tried again.'),
     ),
-    repeat(webhooks.poll, LOOK_MS, failed('webhooks_failed', 'Webhooks could not be looked for; it is tried again.')),
+    repeat(webhooks.poll, LOOK_MS, (err) =>
+      log.error({ event: 'webhooks_failed', err }, 'Webhooks could not be looked for; it is tried again.'),
+    ),
     repeat(recorder.heartbeat, deps.heartbeatEvery, () => {}),
   ];
   return {

@@ -318,6 +318,26 @@ test('data: pci refuses authentication data both ways, and card numbers that are
   }
 });
 
+test('what a server asks is masked as the rule says that lets it ask', async () => {
+  const policed = await startPoliced(`
+rules:
+  - { name: call, principals: any, connections: [fixture], tools: [ask], effect: allow }
+  - { name: sampling, principals: any, connections: [fixture], methods: [sampling/createMessage], effect: allow, masks: [email] }
+`);
+  try {
+    policed.answer(({ id }) => {
+      const asked = { jsonrpc: '2.0', id: 's', method: 'sampling/createMessage', params: { messages: [text(EMAIL)] } };
+      return `data: ${JSON.stringify(asked)}\n\ndata: ${JSON.stringify({ jsonrpc: '2.0', id, result: text(EMAIL) })}\n\n`;
+    });
+    const { body } = await policed.send('tools/call', call('ask', {}));
+    const [first = '', second = ''] = body.split('\n\n');
+    assert.match(first, /sampling.*\[email:[0-9a-f]{8}\]/);
+    assert.ok(!first.includes(EMAIL) && second.includes(EMAIL));
+  } finally {
+    await policed.close();
+  }
+});
+
 test('what is fetched later keeps its call’s masks', async () => {
   const rules = `
 rules:

@@ -22,11 +22,12 @@ export function membersOf(value: unknown): unknown[] {
   return typeof value === 'object' && value !== null ? Object.values(value) : [];
 }
 
-const NAMED = ['inputrequest', 'elicitation'];
+/** `"method"`, since a reader without regard to case takes an answer with a `METHOD` for a request. */
+const NAMED = ['inputrequest', 'elicitation', '"method"'];
 /** An escape, and letters that fold to `s` and `k`: a key in another spelling is looked for as well. */
 const ODD = ['\\u', '\u017f', '\u212a'].map((text) => Buffer.from(text));
 
-/** Whether an answer may hold such a question, or an elicitation in an error; a quick look before parsing. */
+/** Whether an answer may hold such a question, be one, or hold an elicitation in an error; a quick look before parsing. */
 export function mayAsk(bytes: Buffer): boolean {
   const text = bytes.toString('latin1').toLowerCase();
   return NAMED.some((name) => text.includes(name)) || ODD.some((odd) => bytes.includes(odd));

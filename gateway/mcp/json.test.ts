@@ -134,7 +134,7 @@ describe('depth', () => {
   });
 });
 
-test('words hold nothing of the content but the start of a doubled key, escaped', () => {
+test('words hold nothing of the content', () => {
   const wordsOf = (text: string) => {
     const read = parseStrictJson(bytes(text));
     assert.ok(!read.ok);
@@ -142,9 +142,7 @@ test('words hold nothing of the content but the start of a doubled key, escaped'
   };
   assert.doesNotMatch(wordsOf('{"token":"hunter2",}'), /token|hunter2/);
   assert.match(wordsOf('[12345678901234567890]'), /send it as a string/);
-  assert.match(wordsOf('{"a\\u202e\\n":"hunter2","a\\u202e\\n":2}'), /"a\\u202e\\n"/);
-  const long = wordsOf(`{"${'k'.repeat(41)}":1,"${'k'.repeat(41)}":1}`);
-  assert.ok(long.includes(`"${'k'.repeat(40)}…"`));
+  assert.doesNotMatch(wordsOf('{"hunter2":1,"hunter2":2}'), /hunter2/);
   assert.match(wordsOf('{"\u001b[31m":1}'), /^[\x20-\x7e]+$/);
 });
 

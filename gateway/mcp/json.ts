@@ -21,7 +21,7 @@ import {
 } from './ascii.ts';
 import { parseJson } from './parse.ts';
 
-/** Why a body is not strict JSON. `at` is a byte offset; `words` never hold content, save the start of a doubled key. */
+/** Why a body is not strict JSON. `at` is a byte offset; `words` never hold content: a key may be what a mask takes out. */
 interface JsonRefusal {
   readonly ok: false;
   readonly reason: 'encoding' | 'syntax' | 'duplicate_key' | 'too_deep' | 'number';
@@ -32,7 +32,6 @@ interface JsonRefusal {
 export type StrictJson = { readonly ok: true; readonly value: unknown } | JsonRefusal;
 
 const DEFAULT_DEPTH = 128;
-const KEY_IN_WORDS = 40;
 const SAFE_INTEGER = String(Number.MAX_SAFE_INTEGER);
 
 /**
@@ -264,20 +263,10 @@ function doubledKey(buffer: Buffer): JsonRefusal {
     const keys = open.at(-1);
     if (buffer[next] === COLON && keys !== undefined) {
       const key: string = JSON.parse(buffer.toString('utf8', i, end));
-      if (keys.has(key)) return refuse('duplicate_key', i, `The key ${shown(key)} occurs twice in one object.`);
+      if (keys.has(key)) return refuse('duplicate_key', i, 'A key occurs twice in one object.');
       keys.add(key);
     }
     i = end - 1;
   }
   return refuse('duplicate_key', 0, 'A key occurs twice in one object.');
-}
-
-/** A key for a message to a person: printable ASCII, the rest escaped (bidi and control characters included). */
-function shown(key: string): string {
-  const escaped = JSON.stringify(key.slice(0, KEY_IN_WORDS))
-    .slice(1, -1)
-    .replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
-  return escaped.length > KEY_IN_WORDS || key.length > KEY_IN_WORDS
-    ? `"${escaped.slice(0, KEY_IN_WORDS)}…"`
-    : `"${escaped}"`;
 }

@@ -53,7 +53,11 @@ async function attempt(
       {
         path: isMessage ? (mcpSession ?? target.path) : target.path + target.search,
         method: (request.method ?? 'GET') as 'GET',
-        headers: requestHeadersForUpstream(request.rawHeaders, [...session, ...used.headers, ...identity]),
+        headers: requestHeadersForUpstream(
+          request.rawHeaders,
+          [...session, ...used.headers, ...identity],
+          call.hiddenHeaders,
+        ),
         body: request.method === 'POST' ? body : null,
         // An answer may take as long as its tool; undici must not queue other calls behind it.
         blocking: false,

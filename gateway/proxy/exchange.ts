@@ -50,8 +50,8 @@ export interface Call {
   /** As it is forwarded: what a mask takes out is out. */
   readonly body: Buffer;
   readonly masks: readonly RecordedMask[];
-  /** Something is taken out of requests here: headers that repeat arguments are recorded as fingerprints. */
-  readonly hidesArguments: boolean;
+  /** Names in lower case of headers that hold what is taken out of requests: recorded as fingerprints, not forwarded. */
+  readonly hiddenHeaders: ReadonlySet<string>;
   readonly read: ReadRequest;
   readonly messages: readonly RequestMessage[];
   /** The client has turned down to open the page of an approval. */
@@ -146,7 +146,7 @@ async function recordRequest(call: Call): Promise<void> {
     await tap.request({
       method: request.method ?? '',
       path: call.target.recordedPath,
-      headers: recordHeaders(request.rawHeaders, session.fingerprint, call.hidesArguments),
+      headers: recordHeaders(request.rawHeaders, session.fingerprint, call.hiddenHeaders),
       body,
       messages,
       masks,

@@ -8,6 +8,7 @@ import { decline } from './decline.ts';
 import { dispatch } from './dispatch.ts';
 import type { Call } from './exchange.ts';
 import { asksForList, createListStage } from './list-stage.ts';
+import { holdMasked } from './masked-headers.ts';
 import { answerMasksOf, answerMasksOn, createMaskStage, isNone, type Masks, taggerOf, union } from './masking.ts';
 import type { Place } from './place.ts';
 import { askedOf } from './read-request.ts';
@@ -43,9 +44,10 @@ export async function forward(call: Call, place: Place): Promise<void> {
     eventBytes: target.connection.limits.eventBytes,
     firstByte: target.connection.limits.firstByte,
     idleStream: target.connection.limits.idleStream,
-    hold: holdFor(call, masks),
+    hold: holdFor(call),
     mostBytes: mostBytesOf(call),
     wayBack: wayBackFor(call, masks, over.signal),
+    checkHeaders: (headers) => checkHeaders(headers, masks),
     requestBytes: call.body.length,
     own: (error) =>
       error === undefined ? target.cors : [...target.cors, ...challengeFor(error, call.inForce, target)],
@@ -81,25 +83,41 @@ export async function forward(call: Call, place: Place): Promise<void> {
 function masksFor({ decisions, inForce, runtime, session, target, read, request }: Call): Masks {
   const { name } = target.connection;
   const own = answerMasksOf(decisions);
-  const task = read.messages.find(({ method }) => method?.startsWith('tasks/'));
   const event = request.headers['last-event-id'];
-  const origin =
-    task !== undefined
-      ? runtime.origins.of(session.id, 'task', task.name ?? '')
-      : typeof event === 'string'
-        ? runtime.origins.of(session.id, 'event', event)
-        : undefined;
-  if (origin !== undefined) return union([own, origin]);
-  const isKnown = task === undefined && read.messages.some(({ kind }) => kind === 'request');
-  return isKnown ? own : union([own, answerMasksOn(inForce.policy, name)]);
+  const origins = [
+    ...read.messages.flatMap(({ method, name: task = '' }) =>
+      method?.startsWith('tasks/') ? [runtime.origins.of(session.id, 'task', task)] : [],
+    ),
+    ...(typeof event === 'string' ? [runtime.origins.of(session.id, 'event', event)] : []),
+  ];
+  const known = origins.filter((one) => one !== undefined);
+  // A subscription is told of every task and resource of its session.
+  const tellsOfOthers = read.messages.some(({ method }) => method === 'subscriptions/listen');
+  const isKnown = origins.length > 0 || read.messages.some(({ kind }) => kind === 'request');
+  if (isKnown && !tellsOfOthers && known.length === origins.length) return union([own, ...known]);
+  return union([own, answerMasksOn(inForce.policy, name)]);
+}
+
+/** What a mask takes out of the body is in no header, and the body is in no other encoding than the one it is read in. */
+function checkHeaders(headers: readonly string[], masks: Masks): void {
+  if (isNone(masks)) return;
+  const type = headers[headers.findIndex((name) => name.toLowerCase() === 'content-type') + 1] ?? '';
+  const [, charset] = /;\s*charset\s*=\s*"?([^\s";]*)/i.exec(type) ?? [];
+  if (charset !== undefined && !/^(?:utf-?8|us-ascii)$/i.test(charset)) {
+    throw new GatewayError('mask_failed', 'outcome_withheld', 'It is in another encoding than UTF-8.');
+  }
+  if (holdMasked(headers, masks)) {
+    throw new GatewayError('mask_failed', 'outcome_withheld', 'A header holds what is masked.');
+  }
 }
 
 /** What is looked at as a whole is held until it has ended. */
-function holdFor({ inForce, target, read }: Call, masks: Masks): Hold | undefined {
+function holdFor({ inForce, target, read }: Call): Hold | undefined {
   const { eventBytes } = target.connection.limits;
-  if (!isNone(masks) || target.connection.data === 'pci') return { bytes: eventBytes, what: 'all' };
+  // Under rules whatever it says that it is: there are clients that read messages out of any body.
+  if (inForce.policy.set !== ALLOW_ALL) return { bytes: eventBytes, what: 'all' };
   const listsTasks = read.messages.some(({ method }) => method === 'tasks/list');
-  return listsTasks || inForce.policy.set !== ALLOW_ALL ? { bytes: eventBytes, what: 'json' } : undefined;
+  return listsTasks ? { bytes: eventBytes, what: 'json' } : undefined;
 }
 
 /** `maxResultBytes` of the rules that let the call pass: the least of them. */
@@ -127,16 +145,14 @@ function wayBackFor(call: Call, masks: Masks, over: AbortSignal): WayBack {
       }),
     );
     if (asksForList(read)) stages.push(createListStage(call));
-  }
-  if (!isNone(masks) || target.connection.data === 'pci') {
     const mask = createMaskStage(masks, target.connection, taggerOf(session, runtime.maskKey(inForce)));
     stages.push(mask, (part) => {
       runtime.metrics.masked(target.connection.name, part.masks ?? []);
       return part;
     });
+    // Behind the masks: what they take out is shown to no other service either.
+    if (call.decisions.some(({ screens }) => screens.length > 0)) stages.push(createScreeningStage(call, over));
   }
-  // Behind the masks: what they take out is shown to no other service either.
-  if (call.decisions.some(({ screens }) => screens.length > 0)) stages.push(createScreeningStage(call, over));
   return createWayBack(screen, stages);
 }
 

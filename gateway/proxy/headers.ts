@@ -84,16 +84,18 @@ const REQUEST_PASSES = new Set([
 
 /**
  * The headers that go upstream: what may pass, then what the gateway sets (`set`, which wins over the client's of the
- * same name) and `accept-encoding: identity`, so that what is recorded is what can be read.
+ * same name) and `accept-encoding: identity`, so that what is recorded is what can be read. `hidden` (in lower case) stay
+ * out: they hold what a mask takes out.
  */
 export function requestHeadersForUpstream(
   rawHeaders: readonly string[],
   set: readonly (readonly [string, string])[],
+  hidden: ReadonlySet<string> = NOTHING_HIDDEN,
 ): string[] {
   const own = new Set(['mcp-session-id', ...set.map(([name]) => name.toLowerCase())]);
   const passed = pairs(rawHeaders).filter(([name]) => {
     const lower = name.toLowerCase();
-    return !own.has(lower) && (REQUEST_PASSES.has(lower) || lower.startsWith('mcp-'));
+    return !own.has(lower) && !hidden.has(lower) && (REQUEST_PASSES.has(lower) || lower.startsWith('mcp-'));
   });
   const identity = own.has('accept-encoding') ? [] : ['accept-encoding', 'identity'];
   return [...passed.flat(), ...set.flat(), ...identity];
@@ -142,27 +144,26 @@ export function contentEncodingOf(rawHeaders: readonly (Buffer | string)[]): str
   return codings.length === 0 ? undefined : codings.join(', ');
 }
 
+const NOTHING_HIDDEN: ReadonlySet<string> = new Set();
 const CREDENTIAL =
   /cookie|authorization|token|secret|passw|credential|assertion|signature|jwt|api[-_]?key|access[-_]?key|private[-_]?key|(^|[-_])auth([-_]|$)/i;
 
 /**
  * Headers as a recording holds them: a credential-bearing value becomes its fingerprint. `mcp-session-id` stays: it is
- * sealed, and of no use to another principal. The name alone decides, so that recordings do not depend on values.
+ * sealed, and of no use to another principal. The name alone decides, so that recordings do not depend on values; only
+ * `hidden` (in lower case) are those whose values hold what a mask takes out.
  */
 export function recordHeaders(
   rawHeaders: readonly (Buffer | string)[],
   fingerprint: (value: string) => string,
-  hidesArguments = false,
+  hidden: ReadonlySet<string> = NOTHING_HIDDEN,
 ): RecordedHeader[] {
   return pairs(rawHeaders).map(([name, value]) =>
-    CREDENTIAL.test(name) || (hidesArguments && ARGUMENT.test(name))
+    CREDENTIAL.test(name) || hidden.has(name.toLowerCase())
       ? { name, fingerprint: fingerprint(value) }
       : { name, value },
   );
 }
-
-/** 2026-07-28, "Custom Headers from Tool Parameters". */
-const ARGUMENT = /^mcp-param-/i;
 
 /**
  * Refuses query parameters that a connection does not list, two of one name, names in another spelling, and `;`, which

@@ -1,5 +1,6 @@
 /** Lists show what their reader may use, and tell when a tool is no longer what was pinned (policy/list-filter.ts). */
 import { GatewayError } from '../errors.ts';
+import { beginsAsMessage } from '../mcp/begins.ts';
 import { withData } from '../mcp/sse.ts';
 import { filterList, ListError } from '../policy/list-filter.ts';
 import type { Call } from './exchange.ts';
@@ -17,20 +18,20 @@ export function asksForList({ messages }: ReadRequest): boolean {
 export function createListStage({ judge, inForce, target, read, session, tap, runtime }: Call): Stage {
   const { connection } = target;
   const input = judge.inputOf({ kind: 'request' }, 'client');
-  const asked = new Set(
-    read.messages.flatMap(({ id, method }) => (method !== undefined && LISTS.has(method) ? [id] : [])),
+  const others = new Set(
+    read.messages.flatMap(({ id, method }) => (method === undefined || LISTS.has(method) ? [] : [id])),
   );
   const pins = inForce.policy.set.pins.get(connection.name);
   return (part) => {
-    if (part.data === undefined || part.data.length === 0) return part;
-    if (part.messages?.some(({ kind, id }) => kind === 'response' && asked.has(id)) !== true) return part;
+    // Whatever id it has: some clients take `"1"` for 1. What is no JSON and begins as such is stopped before this.
+    if (part.data === undefined || !beginsAsMessage(part.data)) return part;
     try {
       const { bytes, removed, ...shown } = filterList(part.data, {
         era: read.era,
         mayList: (kind, name) => inForce.policy.mayList(input, kind === 'resourceTemplate' ? 'template' : kind, name),
         ...(pins === undefined ? {} : { pins }),
         changedTools: connection.changedTools,
-        answersList: (id) => asked.has(id as string | number | undefined),
+        answersList: (id) => !others.has(id as string | number | undefined),
       });
       runtime.toolWatch.note(session, pins, shown);
       if (removed.length > 0) {

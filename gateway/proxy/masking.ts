@@ -5,6 +5,7 @@
 import { createSecretKey, hkdfSync } from 'node:crypto';
 import type { ConnectionConfig } from '../config.ts';
 import { type Fate, GatewayError } from '../errors.ts';
+import { createMessageScanner } from '../mcp/scan.ts';
 import { createSseSplitter } from '../mcp/sse.ts';
 import type { Policy } from '../policy/decide.ts';
 import type { Decision } from '../policy/decision.ts';
@@ -16,6 +17,7 @@ import { maskJson } from '../policy/masks/mask-json.ts';
 import { maskText } from '../policy/masks/mask-text.ts';
 import { MaskError, type Masked, type Tagger } from '../policy/masks/masked.ts';
 import { createTagger } from '../policy/masks/tagger.ts';
+import type { ReturnedMessage } from '../recording/frame.ts';
 import type { Session } from '../sessions/sessions.ts';
 import type { OutPart } from './response-stream.ts';
 import type { Stage } from './way-back.ts';
@@ -82,6 +84,11 @@ function detectionOf(detectors: readonly Detector[]): Detection {
   return there;
 }
 
+/** Whether something has to be taken out of a text that stands beside a message: a header, a query. */
+export function finds({ detectors }: Masks, text: string): boolean {
+  return detectors.length > 0 && detectionOf(detectors).find(text).length > 0;
+}
+
 /** Throws `mask_failed` or `authentication_data`; nothing may pass then. */
 export function maskRequest(
   body: Buffer,
@@ -94,16 +101,33 @@ export function maskRequest(
 }
 
 export function createMaskStage(masks: Masks, { data }: Pick<ConnectionConfig, 'data'>, tagger: Tagger): Stage {
-  const seek = { ...seekingFor(masks.detectors, data, tagger), replaceBlobs: masks.replaceBlobs };
   return (part) => {
+    const own = part.decisions === undefined ? masks : union([masks, answerMasksOf(part.decisions)]);
+    if (isNone(own) && data !== 'pci') return part;
+    const seek = { ...seekingFor(own.detectors, data, tagger), replaceBlobs: own.replaceBlobs };
     const { bytes, spans } = guarded('outcome_withheld', () => {
       if (part.event === true) return maskEvent(sseOf(part), { ...seek, where: 'response' });
       if (part.comment === true || part.json !== true) return maskText(part.bytes, seek);
       return maskJson(part.bytes, { ...seek, where: 'response' });
     });
     if (spans.length === 0) return part;
-    return { ...part, bytes, masks: spans, ...(part.data === undefined ? {} : { data: dataOf(part, bytes) }) };
+    const masked = { ...part, bytes, masks: spans };
+    if (part.data === undefined) return masked;
+    const read = dataOf(part, bytes);
+    const messages = part.messages === undefined ? {} : { messages: renamed(part.messages, read) };
+    return { ...masked, data: read, ...messages };
   };
+}
+
+/** What the recording says that a message names is what its reader will find there. */
+function renamed(messages: readonly ReturnedMessage[], data: Buffer): ReturnedMessage[] {
+  const scanner = createMessageScanner();
+  scanner.push(data);
+  const read = scanner.end();
+  return messages.map(({ name, ...message }, index) => {
+    const now = name === undefined ? undefined : read[index]?.name;
+    return now === undefined ? message : { ...message, name: now };
+  });
 }
 
 /** What its reader will have. */

@@ -3,7 +3,7 @@
  * answer gets every mask of its connection (forward.ts): never fewer than the call had.
  */
 import { keepNewest } from '../keep-newest.ts';
-import type { Masks } from './masking.ts';
+import { type Masks, union } from './masking.ts';
 
 type Fetched = 'task' | 'event';
 
@@ -21,7 +21,11 @@ export function createOrigins(): Origins {
   const keyOf = (session: string, kind: Fetched, id: string): string => `${session} ${kind} ${id}`;
   return {
     note(session, kind, id, masks) {
-      if (id.length <= LONGEST) keepNewest(known, keyOf(session, kind, id), masks, MOST_KNOWN);
+      if (id.length > LONGEST) return;
+      const key = keyOf(session, kind, id);
+      const before = known.get(key);
+      // Two streams of one server may count their events alike: what is resumed may be either.
+      keepNewest(known, key, before === undefined ? masks : union([before, masks]), MOST_KNOWN);
     },
     of: (session, kind, id) => known.get(keyOf(session, kind, id)),
   };

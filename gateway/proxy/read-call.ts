@@ -9,6 +9,7 @@ import { cancelHeld } from './approval.ts';
 import { awaitAgain, bind, unseal } from './bindings.ts';
 import { createJudge, type Judge, recordedDecision, refusalOf, UNDECIDED } from './decisions.ts';
 import type { Call } from './exchange.ts';
+import { findBeside } from './masked-headers.ts';
 import { isNone, maskRequest, requestMasksOf, requestMasksOn, taggerOf } from './masking.ts';
 import { withoutOwnState } from './own-state.ts';
 import type { Place } from './place.ts';
@@ -52,7 +53,7 @@ export async function readCall(reading: Reading, place: Place): Promise<Call> {
     decisions,
     body: masked.body,
     masks: masked.masks,
-    hidesArguments: masked.hides,
+    hiddenHeaders: masked.hidden,
     declinedElicitation: declined,
     read: refused === undefined ? read : { ...read, refused },
     messages: read.messages.map((message, index) =>
@@ -134,7 +135,7 @@ async function screenRequest(
 
 interface MaskedBody {
   readonly body: Buffer;
-  readonly hides: boolean;
+  readonly hidden: ReadonlySet<string>;
   readonly masks: readonly RecordedMask[];
   readonly refused?: GatewayError;
 }
@@ -150,18 +151,21 @@ function maskIt(
 ): MaskedBody {
   const masks =
     decisions === undefined ? requestMasksOn(inForce.policy, target.connection.name) : requestMasksOf(decisions);
-  if (body.length === 0 || (isNone(masks) && target.connection.data !== 'pci'))
-    return { body, hides: false, masks: [] };
+  const { hidden, isMeant } = findBeside(request.rawHeaders, target.search, masks);
   try {
-    const made = maskRequest(body, masks, target.connection, taggerOf(session, runtime.maskKey(inForce)));
+    const made =
+      body.length === 0 || (isNone(masks) && target.connection.data !== 'pci')
+        ? { bytes: body, spans: [] }
+        : maskRequest(body, masks, target.connection, taggerOf(session, runtime.maskKey(inForce)));
     runtime.metrics.masked(target.connection.name, made.spans);
     // Mcp-Param-* mirrors arguments (2026-07-28, "Custom Headers from Tool Parameters"): it would hold what was taken out.
-    const mirrors = made.spans.length > 0 && Object.keys(request.headers).some((name) => name.startsWith('mcp-param-'));
-    if (!mirrors) return { body: made.bytes, hides: true, masks: made.spans };
-    const refused = new GatewayError('mask_failed', 'not_forwarded', 'A header repeats a masked argument.');
-    return { body: Buffer.alloc(0), hides: true, masks: [], refused };
+    const mirrors = made.spans.length > 0 && [...hidden].some((name) => name.startsWith('mcp-param-'));
+    const masked = { body: made.bytes, hidden, masks: made.spans };
+    if (!mirrors && !isMeant) return masked;
+    const refused = new GatewayError('mask_failed', 'not_forwarded', 'A header or the query holds what is masked.');
+    return { ...masked, refused };
   } catch (error) {
-    return { body: Buffer.alloc(0), hides: true, masks: [], refused: toGatewayError(error) };
+    return { body: Buffer.alloc(0), hidden, masks: [], refused: toGatewayError(error) };
   }
 }
 

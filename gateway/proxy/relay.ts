@@ -36,6 +36,8 @@ export interface RelayInput {
   readonly mostBytes: number;
   readonly wayBack: WayBack;
   readonly reflection: ReflectionGuard;
+  /** Throws GatewayError where headers (a flat list) may not be released. */
+  checkHeaders(headers: readonly string[]): void;
   readonly requestBytes: number;
   /** `performance.now()` when the call came in. */
   readonly started: number;
@@ -119,6 +121,7 @@ export function createRelay(input: RelayInput): Relay {
     const sealed = mcpSession === undefined ? [] : [['mcp-session-id', input.sealSessionId(mcpSession)] as const];
     const released = responseHeadersForClient(raw, [...input.own(), ...sealed]);
     input.reflection.checkHeaders(released);
+    input.checkHeaders(released);
     stream = streamFor(headers, { eventBytes: input.eventBytes, hold: input.hold, spoken });
     // A head that is out can not be given again: the answer goes on in the stream that has begun.
     if (spoken) status = 200;
@@ -288,7 +291,8 @@ export function createRelay(input: RelayInput): Relay {
       guarded(() => {
         // No reader dispatches an event that was broken off, and its rest would spoil the words that follow.
         flush();
-        for (const part of stream?.end() ?? []) admit(part, part.incomplete);
+        // Of a body that is looked at as a whole, half of it is nothing that could be looked at.
+        for (const part of stream?.end() ?? []) admit(part, part.incomplete === true || part.whole === true);
         steps.add(() => guarded(() => fail(upstreamError(error, sent))));
       });
     },

@@ -2,6 +2,7 @@
 import { GatewayError } from '../errors.ts';
 import { createMessageScanner } from '../mcp/scan.ts';
 import { createSseSplitter, type SsePart } from '../mcp/sse.ts';
+import type { Decision } from '../policy/decision.ts';
 import type { RecordedMask, RecordedVerdict, ReturnedMessage } from '../recording/frame.ts';
 import { wholeCharacters } from './tap.ts';
 
@@ -23,8 +24,10 @@ export interface OutPart {
   readonly whole?: true;
   /** Its body was sent as JSON. */
   readonly json?: true;
-  /** An event that the stream's end broke off. */
+  /** An event or a comment that the stream's end broke off. */
   readonly incomplete?: boolean;
+  /** Of what a server asks or tells in it: what rules take out of that is taken out of it, besides what its call's do. */
+  readonly decisions?: readonly Decision[];
   /** What was taken out of it, and what its screening said. */
   readonly masks?: readonly RecordedMask[];
   readonly screened?: readonly RecordedVerdict[];
@@ -45,10 +48,17 @@ export function streamFor(
   given: { readonly eventBytes: number; readonly hold: Hold | undefined; readonly spoken: boolean },
 ): ResponseStream {
   const { eventBytes, hold, spoken } = given;
-  const isSse = headers.some(([name, value]) => name === 'content-type' && /^text\/event-stream\b/i.test(value));
-  if (isSse) return createSseStream(eventBytes);
+  if (says(headers, 'text/event-stream')) return createSseStream(eventBytes);
   const body = createBodyStream(headers, spoken ? { bytes: eventBytes, what: 'all' } : hold);
   return spoken ? inEvents(body) : body;
+}
+
+/**
+ * As clients look for it: some take a type that merely holds the word (the official TypeScript SDK), and all of them look for
+ * an event stream first.
+ */
+function says(headers: readonly (readonly [string, string])[], type: string): boolean {
+  return headers.some(([name, value]) => name === 'content-type' && value.toLowerCase().includes(type));
 }
 
 /**
@@ -99,7 +109,14 @@ function createSseStream(eventBytes: number): ResponseStream {
   return {
     kind: 'sse',
     push: (chunk) => splitter.push(chunk).map(toPart),
-    end: () => splitter.end().map(toPart),
+    end: () =>
+      splitter.end().map((part) => {
+        const made = toPart(part);
+        // A comment goes on until its line ends.
+        return made.comment === true && !/[\r\n]$/.test(made.bytes.toString('latin1', made.bytes.length - 1))
+          ? { ...made, incomplete: true }
+          : made;
+      }),
   };
 }
 
@@ -114,9 +131,9 @@ function messagesIn(data: Buffer): ReturnedMessage[] {
  * turn (an answer's end most often does) and never longer; characters split between chunks stay whole.
  */
 function createBodyStream(headers: readonly (readonly [string, string])[], hold?: Hold): ResponseStream {
-  const json = headers.some(([name, value]) => name === 'content-type' && /^application\/json\b/i.test(value));
-  const scanner = json ? createMessageScanner() : undefined;
+  const json = says(headers, 'application/json');
   const isHeld = hold !== undefined && (json || hold.what === 'all');
+  const scanner = json || isHeld ? createMessageScanner() : undefined;
   let kept: Buffer[] | undefined = json || isHeld ? [] : undefined;
   let size = 0;
   let held: Buffer | undefined;
@@ -138,8 +155,10 @@ function createBodyStream(headers: readonly (readonly [string, string])[], hold?
     kept?.push(chunk);
   }
 
-  function whole(messages: readonly ReturnedMessage[]): OutPart[] {
+  function whole(scanned: readonly ReturnedMessage[]): OutPart[] {
     const bytes = Buffer.concat(kept ?? []);
+    // Text that is no JSON holds none.
+    const messages = json || scanned.some(({ kind }) => kind !== 'unreadable') ? scanned : [];
     return bytes.length > 0 ? [{ bytes, messages, data: bytes, whole: true, ...(json ? { json } : {}) }] : [];
   }
 

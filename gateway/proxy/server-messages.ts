@@ -3,6 +3,7 @@
  * era. What is denied is recorded and not released; a server that waits for an answer gets one.
  */
 import { GatewayError } from '../errors.ts';
+import { beginsAsMessage } from '../mcp/begins.ts';
 import { inputRequestsIn, mayAsk } from '../mcp/input-requests.ts';
 import { parseStrictJson } from '../mcp/json.ts';
 import { nameOf, ownMember } from '../mcp/methods.ts';
@@ -37,7 +38,8 @@ export function createServerMessages(input: ServerMessagesInput): Stage {
     const decided: (Decision | undefined)[] = [];
     for (const one of said) decided.push(await decideOn(one));
     const messages = part.messages?.map((message, index) => withDecision(message, decided[index]));
-    const looked = messages === undefined ? part : { ...part, messages };
+    const decisions = decided.filter((decision) => decision !== undefined);
+    const looked = { ...part, decisions, ...(messages === undefined ? {} : { messages }) };
     const denied = decided.flatMap((decision, index) => (decision?.effect === 'deny' ? [{ decision, index }] : []));
     if (denied.length === 0) return looked;
     // Of several messages in one body none can be left out, and a call's own answer is waited for.
@@ -90,8 +92,8 @@ function policyMessage(message: unknown): PolicyInput['message'] {
 function messagesOf(data: Buffer): readonly unknown[] | undefined {
   const read = parseStrictJson(data);
   if (read.ok) return Array.isArray(read.value) ? read.value : [read.value];
-  // What two readers would read unlike is not decided on.
-  if (read.reason !== 'syntax') throw unreadable();
+  // What two readers would read unlike is not decided on: Python's take NaN, and a reader of JSON5 far more.
+  if (read.reason !== 'syntax' || beginsAsMessage(data)) throw unreadable();
   return undefined;
 }
 

@@ -2,6 +2,7 @@
  * What becomes of each part of an answer before it is recorded: whose it is, whether policy lets it pass, and what has to be
  * taken out of it. A part that waits for one of these holds those behind it (in-order.ts).
  */
+import { createSseSplitter } from '../mcp/sse.ts';
 import type { OutPart } from './response-stream.ts';
 import type { Screen } from './screen.ts';
 
@@ -24,8 +25,9 @@ export function createWayBack(screen: Screen, stages: readonly Stage[]): WayBack
   return {
     look(part, mcpSession) {
       const looked = screen.look(part, mcpSession);
-      // An address for messages is the gateway's own by now.
-      if (stages.length === 0 || part.name === 'endpoint') return looked;
+      if (stages.length === 0) return looked;
+      if (part.incomplete === true) return undefined;
+      if (part.name === 'endpoint' && !(looked instanceof Promise)) return looked && endpointAlone(looked);
       return looked instanceof Promise ? looked.then(through) : through(looked);
     },
     // What a mask would have taken out of it can not be told from half a value.
@@ -34,6 +36,12 @@ export function createWayBack(screen: Screen, stages: readonly Stage[]): WayBack
       return screen.endpoint;
     },
   };
+
+  /** An address for messages is the gateway's own by now; nothing else in its event is looked at. */
+  function endpointAlone(part: OutPart): OutPart {
+    const [read] = createSseSplitter({ maxEventBytes: part.bytes.length }).push(part.bytes);
+    return { ...part, bytes: Buffer.from(`event: endpoint\ndata: ${read?.data?.toString('utf8') ?? ''}\n\n`) };
+  }
 
   function through(part: OutPart | undefined): OutPart | undefined | Promise<OutPart> {
     if (part === undefined) return undefined;

@@ -1,10 +1,10 @@
-import { isUtf8 } from 'node:buffer';
 import { LF, SPACE } from '../../mcp/ascii.ts';
+import { beginsAsMessage } from '../../mcp/begins.ts';
 import { BOM, colonOf, lineEnd, type SsePart } from '../../mcp/sse.ts';
 import { JsonTextError } from '../../mcp/walk.ts';
 import { applyEdits, type MaskEdit } from './apply.ts';
 import { jsonEdits, type MaskOptions } from './mask-json.ts';
-import { textEdits } from './mask-text.ts';
+import { checkEncoding, textEdits } from './mask-text.ts';
 import { MaskError, type Masked } from './masked.ts';
 
 /** One `data` field: where its value stands in the event, and where in the data that all of them make. */
@@ -30,8 +30,6 @@ interface Lines {
 }
 
 const NAMED = /^(?:id|event|retry)$/;
-/** What a lenient reader could still take for a message. */
-const BEGINS_AS_MESSAGE = /^[\ufeff \t\r\n]*(?:\[[ \t\r\n]*)?\{/;
 
 /**
  * Masks one part of an event stream: the data of an event as a message (maskJson), and comments as text. Lines of other
@@ -44,7 +42,7 @@ const BEGINS_AS_MESSAGE = /^[\ufeff \t\r\n]*(?:\[[ \t\r\n]*)?\{/;
  */
 export function maskEvent(part: Pick<SsePart, 'kind' | 'bytes' | 'data' | 'incomplete'>, options: MaskOptions): Masked {
   const { bytes } = part;
-  if (!isUtf8(bytes)) throw new MaskError('It is not UTF-8.');
+  checkEncoding(bytes);
   const { lines, data } = readAsSplit(part);
   for (const { start, colon, end } of lines.fields) {
     const from = NAMED.test(bytes.toString('latin1', start, colon)) ? colon : start;
@@ -64,7 +62,7 @@ function dataEdits(data: Buffer, incomplete: boolean, options: MaskOptions): Mas
     return jsonEdits(data, options);
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error;
-    if (!incomplete && !BEGINS_AS_MESSAGE.test(data.toString('utf8'))) return textEdits(data, options);
+    if (!incomplete && !beginsAsMessage(data)) return textEdits(data, options);
     throw new MaskError('The data of an event is not JSON.', { cause: error });
   }
 }

@@ -9,8 +9,13 @@ import { createSeeker, type SeekOptions } from './seek.ts';
  * bytes are the very same buffer. Takes linear time. Throws MaskError, also where the bytes are not UTF-8.
  */
 export function maskText(bytes: Buffer, options: SeekOptions): Masked {
-  if (!isUtf8(bytes)) throw new MaskError('It is not UTF-8.');
+  checkEncoding(bytes);
   return applyEdits(bytes, textEdits(bytes, options));
+}
+
+/** ASCII in UTF-16 is UTF-8 as well, with a NUL beside every letter. Throws MaskError. */
+export function checkEncoding(bytes: Buffer): void {
+  if (!isUtf8(bytes) || bytes.includes(0)) throw new MaskError('It is not text in UTF-8.');
 }
 
 /** What maskText changes. The bytes are UTF-8. Throws MaskError. */
