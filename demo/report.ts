@@ -112,7 +112,7 @@ function ruleLines({ gateway, policies, configuration, lead }: Demo): Line[] {
       : [
           [
             'Approve',
-            `let a client ask for a refund; its link is for ${lead.name}, or: npx verbatim approvals --gateway ${gateway} --as ${lead.name}`,
+            `let a client ask for a refund; its link is for ${lead.name}, or: npx verbatim approvals list --gateway ${gateway} --as ${lead.name}`,
           ] as const,
         ]),
   ];
