@@ -111,8 +111,8 @@ function ruleLines({ gateway, policies, configuration, lead }: Demo): Line[] {
       ? []
       : [
           [
-            'Approve',
-            `let a client ask for a refund; its link is for ${lead.name}, or: npx verbatim approvals --gateway ${gateway} --as ${lead.name}`,
+            'Refunds',
+            `let a client ask for one; its link is for ${lead.name}, or: npx verbatim approvals list --gateway ${gateway} --as ${lead.name}`,
           ] as const,
         ]),
   ];

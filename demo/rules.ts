@@ -2,8 +2,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-const HEAD = `# Written once by \`npm start\`, and yours from then on: what is saved here is in force within seconds, and a file with a
-# mistake is not taken. Take the file away to have it written anew at the next start.
+const HEAD = `# Written once by \`npm start\`, and yours from then on: what is saved here is in force within seconds. A file with a mistake
+# is not taken; npx verbatim policy check FOLDER names it. Take the file away to have it written anew at the next start.
 `;
 
 /** What people may do on the sample server. compose/etc/policies has it too. */

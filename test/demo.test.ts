@@ -236,6 +236,9 @@ test('edited rules and people: the demo starts all the same and tells what becam
   assert.ok(broken.err.includes(`${rules}:2:`), broken.err);
   assert.match(broken.err, /move it away, and the demo writes its own again/);
   await rm(rules);
+  await mkdir(rules);
+  assert.ok((await once()).err.includes(`${rules} is not a file.`));
+  await rm(rules, { recursive: true });
   assert.match((await once()).out, /^Approved /m);
 });
 

@@ -33,7 +33,7 @@ export function approvalPage(page: ApprovalPage): Page {
 ${noticeOf(page)}
 <div class="card stack">
 <div class="title"><h1>${outside(call.name ?? call.method, 200)} on ${outside(call.title ?? call.connection, 120)}</h1>${statePill(state)}</div>
-${state.state !== 'pending' && standing(state, page.now)}
+${state.state !== 'pending' && standing(state, page.now, 'decider')}
 <div class="stack near"><p class="code">${code}</p>
 <p class="small soft">Whoever asked sees the same code. If theirs is another one, this is another call.</p></div>
 <dl class="facts">${whatIsAsked(page)}</dl>
@@ -123,7 +123,7 @@ export function askedPage(page: AskedPage): Page {
 <h1>Your call of ${outside(call.name ?? call.method, 200)}</h1>
 <p class="code">${code}</p>
 <p class="small soft">Your client shows the same code, and so does the page of who decides. If yours is another one, somebody else made this call.</p>
-${standing(state, now)}
+${standing(state, now, 'asker')}
 <dl class="facts">
 ${fact('Connection', html`${outside(call.title ?? call.connection)}`)}
 ${fact('Made by', personFacts(call.principal))}
@@ -134,12 +134,12 @@ ${state.state === 'pending' && fact('Void', time(expires, now))}
   });
 }
 
-function standing(state: ApprovalState, now: number): Html {
+function standing(state: ApprovalState, now: number, reader: 'asker' | 'decider'): Html {
   switch (state.state) {
     case 'pending':
       return html`<p class="note" role="status"><strong>Waiting.</strong> Nobody has decided yet. Load this page again to see.</p>`;
     case 'approved':
-      return html`<p class="note good" role="status"><strong>Approved</strong> by ${outside([...new Set(state.by.map(({ subject }) => subject))].join(', '), 300)}. Make exactly the same call again before ${time(state.until, now)}: it works once.</p>`;
+      return html`<p class="note good" role="status"><strong>Approved</strong> by ${outside([...new Set(state.by.map(({ subject }) => subject))].join(', '), 300)}. ${reader === 'asker' ? 'Make exactly the same call again, with the same login of your client,' : 'Who asked makes exactly the same call again'} before ${time(state.until, now)}: it works once.</p>`;
     case 'denied':
       return html`<p class="note bad" role="status"><strong>Denied</strong> by ${outside(state.by, 255)}. ${state.reason !== undefined && outside(state.reason, 500)}</p>`;
     case 'void':
