@@ -18,6 +18,8 @@ export interface Policed {
   readonly gateway: GatewayUnderTest;
   /** What has reached the upstream: messages, in their order. */
   readonly reached: Said[];
+  /** The same as they came, with their heads. */
+  readonly requests: string[];
   readonly policies: string;
   /** What the upstream answers from now on: a result, a whole message, or (text) an event stream. A GET's stays open. */
   answer(next: (message: Said) => unknown): void;
@@ -40,6 +42,7 @@ export interface Reply extends RawAnswer {
 
 export async function startPoliced(rules: string, options: UnderTestOptions = {}): Promise<Policed> {
   const reached: Said[] = [];
+  const requests: string[] = [];
   let next: (message: Said) => unknown = () => ({ ok: true });
   const upstream = await startRawUpstream((request, socket) => {
     const message = JSON.parse(request.slice(request.indexOf('\r\n\r\n') + 4) || '{}') as Said;
@@ -48,6 +51,7 @@ export async function startPoliced(rules: string, options: UnderTestOptions = {}
         `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n${next({ jsonrpc: '2.0', method: 'GET' })}`,
       );
     reached.push(message);
+    requests.push(request);
     if (message.id === undefined || message.method === undefined)
       return void socket.write(answerOf('202 Accepted', {}, ''));
     const made = next(message);
@@ -65,6 +69,7 @@ export async function startPoliced(rules: string, options: UnderTestOptions = {}
   return {
     gateway,
     reached,
+    requests,
     policies,
     answer(made) {
       next = made;

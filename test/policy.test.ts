@@ -58,7 +58,7 @@ describe('rules and masks', () => {
   let policed: Policed;
   before(async () => {
     policed = await startPoliced(RULES, {
-      connection: { dialect: 'sqlite', elicitationHosts: ['pay.example.com'] },
+      connection: { identityHeader: 'X-Verbatim-Identity', dialect: 'sqlite', elicitationHosts: ['pay.example.com'] },
     });
   });
   after(() => policed.close());
@@ -221,7 +221,8 @@ describe('rules and masks', () => {
     const declined = await until(() =>
       policed.reached.find(({ id, method }) => id === 'ask-1' && method === undefined),
     );
-    assert.equal(declined.error?.code, -32003);
+    assert.deepEqual(declined.error, { code: -32003, message: 'Denied by policy.' });
+    assert.match(policed.requests.at(-1) ?? '', /^x-verbatim-identity: \S+/im, 'signed like any other request');
     const frames = await framesOf(policed.gateway);
     const own = frames.find((frame) => frame.type === 'request' && frame.from === 'gateway');
     assert.ok(own !== undefined, 'the answer in the client’s place is recorded');
