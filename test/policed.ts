@@ -21,6 +21,8 @@ export interface Policed {
   /** The same as they came, with their heads. */
   readonly requests: string[];
   readonly policies: string;
+  /** Its address. */
+  readonly upstream: string;
   /** What the upstream answers from now on: a result, a whole message, or (text) an event stream. A GET's stays open. */
   answer(next: (message: Said) => unknown): void;
   /** Sends a request of ana's, or of whose token this is. */
@@ -71,6 +73,7 @@ export async function startPoliced(rules: string, options: UnderTestOptions = {}
     reached,
     requests,
     policies,
+    upstream: upstream.url,
     answer(made) {
       next = made;
     },

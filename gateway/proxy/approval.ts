@@ -11,6 +11,7 @@ import type { ApprovalState, BoundCall } from '../sessions/approval.ts';
 import { sealMcpSessionId } from '../sessions/mcp-session-id.ts';
 import type { Session } from '../sessions/sessions.ts';
 import { boundParams } from './approval-params.ts';
+import { changedTool } from './changed-tool.ts';
 import type { Call } from './exchange.ts';
 import type { ReadRequest } from './read-request.ts';
 import type { Relay } from './relay.ts';
@@ -95,7 +96,9 @@ async function held(call: Call, relay: Relay, pending: Pending, over: AbortSigna
   const cancelled = new AbortController();
   const id = call.read.messages[0]?.id;
   const held = holdsOf(call.session);
-  if (id !== undefined) held.set(id, cancelled);
+  // Of two under one id a client that cancels it wants neither.
+  const same = (id === undefined ? undefined : held.get(id)) ?? new Set();
+  if (id !== undefined) held.set(id, same.add(cancelled));
   try {
     const signal = AbortSignal.any([over, cancelled.signal, AbortSignal.timeout(call.runtime.approvalHold)]);
     const state = await stated(call.runtime.approvals.settled(pending.id, signal));
@@ -104,17 +107,18 @@ async function held(call: Call, relay: Relay, pending: Pending, over: AbortSigna
     return state;
   } finally {
     clearInterval(telling);
-    if (id !== undefined && held.get(id) === cancelled) held.delete(id);
+    same.delete(cancelled);
+    if (id !== undefined && same.size === 0 && held.get(id) === same) held.delete(id);
   }
 }
 
 /** Calls that are held, by their request's id. */
-const holds = new WeakMap<Session, Map<string | number, AbortController>>();
+const holds = new WeakMap<Session, Map<string | number, Set<AbortController>>>();
 
-function holdsOf(session: Session): Map<string | number, AbortController> {
+function holdsOf(session: Session): Map<string | number, Set<AbortController>> {
   const there = holds.get(session);
   if (there !== undefined) return there;
-  const made = new Map<string | number, AbortController>();
+  const made = new Map<string | number, Set<AbortController>>();
   holds.set(session, made);
   return made;
 }
@@ -123,7 +127,8 @@ function holdsOf(session: Session): Map<string | number, AbortController> {
 export function cancelHeld(session: Session, { messages }: ReadRequest): void {
   for (const { method, params } of messages) {
     const id = method === 'notifications/cancelled' ? ownMember(params, 'requestId') : undefined;
-    if (typeof id === 'string' || typeof id === 'number') holds.get(session)?.get(id)?.abort();
+    if (typeof id !== 'string' && typeof id !== 'number') continue;
+    for (const held of holds.get(session)?.get(id) ?? []) held.abort();
   }
 }
 
@@ -145,7 +150,8 @@ async function noted({ tap, runtime, target }: Call, state: ApprovalState): Prom
 }
 
 /** What was approved is decided on again before it goes out: the policy, a condition or the clock may say otherwise now. */
-async function stillAsked({ judge, runtime, read, inForce }: Call, asking: Decision): Promise<void> {
+async function stillAsked(call: Call, asking: Decision): Promise<void> {
+  const { judge, runtime, read, inForce } = call;
   const [message] = read.messages;
   if (message === undefined) return;
   if (runtime.inForce().policy.set.digest !== inForce.policy.set.digest) {
@@ -155,6 +161,8 @@ async function stillAsked({ judge, runtime, read, inForce }: Call, asking: Decis
       'The policy has changed since it was asked for. Ask again.',
     );
   }
+  const changed = changedTool(call, read);
+  if (changed !== undefined) throw changed;
   const now = await judge.decide(message, 'client');
   if (now.effect === 'deny') throw new GatewayError('denied', 'not_forwarded', now.words);
   const rules = new Set(asking.approvals.map(({ rule }) => rule));

@@ -25,6 +25,7 @@ export function createJudge(
   who: { readonly principal: Principal; readonly access: PolicyInput['access'] },
 ): Judge {
   const { connection } = target;
+  const asker = JSON.stringify([who.principal.issuer, who.principal.subject]);
   const judge: Judge = {
     inputOf: (message, from) => ({
       principal: who.principal,
@@ -48,7 +49,7 @@ export function createJudge(
     for (let round = 0; round < MOST_ROUNDS; round++) {
       const made = policy.decide(input, readings, connection.dialect);
       if (!('needs' in made)) return made;
-      readings = new Map([...readings, ...(await runtime.statements.read(made.needs))]);
+      readings = new Map([...readings, ...(await runtime.statements.read(made.needs, asker))]);
     }
     return { ...UNDECIDED, words: 'Its conditions ask for too many statements.' };
   }

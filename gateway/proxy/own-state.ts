@@ -28,5 +28,6 @@ export function withoutOwnState(
   if (opened.kind !== 'ours') return { body, read, declined: false };
   const action = ownMember(ownMember(ownMember(message?.params, 'inputResponses'), APPROVAL), 'action');
   const plain = removeMembers(body, ['params'], ['requestState', 'inputResponses']);
-  return { body: plain, read: readPost(request, plain), declined: action !== 'accept' };
+  const elsewhere = read.elsewhere === true ? { elsewhere: true } : {};
+  return { body: plain, read: { ...readPost(request, plain), ...elsewhere }, declined: action !== 'accept' };
 }

@@ -2,11 +2,11 @@
 import { GatewayError } from '../errors.ts';
 import { clientInfoOf } from '../mcp/client-info.ts';
 import type { Decision } from '../policy/decision.ts';
-import { findPin } from '../policy/pins.ts';
 import type { RecordedMask, RecordedVerdict, RequestMessage } from '../recording/frame.ts';
 import { frozenError } from '../sessions/freeze.ts';
 import { cancelHeld } from './approval.ts';
 import { awaitAgain, bind, unseal } from './bindings.ts';
+import { changedTool } from './changed-tool.ts';
 import { createJudge, type Judge, recordedDecision, refusalOf, UNDECIDED } from './decisions.ts';
 import type { Call } from './exchange.ts';
 import { findBeside } from './masked-headers.ts';
@@ -87,19 +87,6 @@ async function decideAll(judge: Judge, { messages }: ReadRequest): Promise<Decis
 function frozen({ runtime, session, principal }: Reading, read: ReadRequest): GatewayError | undefined {
   const freeze = runtime.freezes.match({ connection: session.connection, principal, messages: read.messages });
   return freeze === undefined ? undefined : frozenError(freeze);
-}
-
-/** With `changedTools: refuse` a tool runs as it was pinned, or not at all. */
-function changedTool({ runtime, inForce, target }: Reading, read: ReadRequest): GatewayError | undefined {
-  const { name, changedTools } = target.connection;
-  if (changedTools === 'flag') return undefined;
-  const pins = inForce.policy.set.pins.get(name);
-  for (const message of read.messages) {
-    if (message.method !== 'tools/call') continue;
-    const pin = pins === undefined ? undefined : findPin(pins, message.name ?? '');
-    if (pin === undefined || runtime.toolWatch.isChanged(name, pin)) return new GatewayError('tool_changed');
-  }
-  return undefined;
 }
 
 /** `maxCalls` of the rules that let it pass: one more than they allow does not. */

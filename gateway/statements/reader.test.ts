@@ -124,3 +124,25 @@ test('it does not keep a process alive that forgot to close it', () => {
   });
   assert.deepEqual([status, stdout], [0, 'true\n']);
 });
+
+test('who sends slow statements by the hundred keeps another waiting for one of them', async () => {
+  await using reader = open({ timeout: 300 });
+  const slow = Array.from({ length: 100 }, (_, index) => sql(`${EXPONENTIAL} -- ${index}`));
+  const flood = reader.read(slow, 'mallory');
+  // What waits in another's queue is no reason to wait.
+  const same = await reader.read([sql('select 1')], 'ana');
+  assert.deepEqual(
+    [...same.values()].map(({ ok }) => ok),
+    [true],
+  );
+  const before = performance.now();
+  const good = await reader.read([sql('select 3')], 'ana');
+  assert.deepEqual(
+    [...good.values()].map(({ ok }) => ok),
+    [true],
+  );
+  assert.ok(performance.now() - before < 5000, 'she waits for them all');
+  await reader.close();
+  const refused = [...(await flood).values()].filter((one) => !one.ok && one.words.includes('too many'));
+  assert.ok(refused.length >= 30, `${refused.length} are not even queued`);
+});

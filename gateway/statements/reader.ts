@@ -10,8 +10,11 @@ import { STATEMENT_WORKER } from './role.ts';
 import type { WorkerMessage } from './worker.ts';
 
 export interface StatementReader {
-  /** A reading for every question, soon: it waits for no more than those that came before. Never rejects. */
-  read(questions: readonly Question[]): Promise<Readings>;
+  /**
+   * A reading for every question, soon. Askers take turns, so that one who sends slow statements by the thousand keeps
+   * another waiting for one of them. Never rejects.
+   */
+  read(questions: readonly Question[], asker?: string): Promise<Readings>;
   /** Ends the thread. What waits, and what is asked later, is unreadable. */
   close(): Promise<void>;
 }
@@ -21,8 +24,9 @@ export interface StatementReaderOptions {
   readonly timeout?: number;
   /** Milliseconds in which the thread has to start and load a parser. */
   readonly startTimeout?: number;
-  /** Questions that may wait. */
+  /** Questions of one asker that may wait, and of all. */
   readonly most?: number;
+  readonly mostOfAll?: number;
   /** What the thread may hold, in MiB. */
   readonly memory?: number;
   /** What the thread runs, for tests. */
@@ -44,6 +48,7 @@ const ENTRY = import.meta.url.endsWith('/reader.ts')
 
 interface Waiting {
   readonly key: string;
+  readonly asking: string;
   readonly question: Question;
   readonly answer: (reading: Reading) => void;
 }
@@ -55,10 +60,12 @@ interface Cached {
 }
 
 export function createStatementReader(options: StatementReaderOptions = {}): StatementReader {
-  const { timeout = 500, startTimeout = 10_000, most = 64, memory = 256, entry = ENTRY } = options;
+  const { timeout = 500, startTimeout = 10_000, most = 64, mostOfAll = 1024, memory = 256, entry = ENTRY } = options;
   const cache = new Map<string, Cached>();
   const asked = new Map<string, Promise<Reading>>();
-  const queue: Waiting[] = [];
+  /** By asker, who is next in front. */
+  const queues = new Map<string, Waiting[]>();
+  let waiting = 0;
   let current: Waiting | undefined;
   let worker: Worker | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -125,7 +132,7 @@ export function createStatementReader(options: StatementReaderOptions = {}): Sta
     if (answered !== undefined) {
       if (answered.question.text.length <= MAX_CACHED_TEXT)
         keepNewest(cache, answered.key, { reading, until }, MAX_CACHED);
-      asked.delete(answered.key);
+      asked.delete(answered.asking);
       answered.answer(reading);
     }
     next();
@@ -133,34 +140,51 @@ export function createStatementReader(options: StatementReaderOptions = {}): Sta
 
   function next(): void {
     if (current !== undefined || closed) return;
-    current = queue.shift();
+    current = take();
     if (current === undefined) return;
     worker ??= start();
     limit(startTimeout);
     worker.postMessage(current.question);
   }
 
-  function ask(question: Question): Promise<Reading> | Reading {
+  function take(): Waiting | undefined {
+    const [first] = queues;
+    if (first === undefined) return undefined;
+    const [asker, queue] = first;
+    const taken = queue.shift();
+    queues.delete(asker);
+    // Behind those of all others.
+    if (queue.length > 0) queues.set(asker, queue);
+    waiting--;
+    return taken;
+  }
+
+  function ask(question: Question, asker: string): Promise<Reading> | Reading {
     if (question.text.length > MAX_TEXT) return unread(`it is longer than ${MAX_TEXT / 1024} KiB`);
     // Texts are long, and a map keeps its keys.
     const key = hash('sha256', questionKey(question));
     const known = cache.get(key);
     if (known !== undefined && known.until > performance.now()) return known.reading;
-    const pending = asked.get(key);
+    // Another asker's is not waited for: it may stand at the end of a long queue.
+    const name = `${key} ${asker}`;
+    const pending = asked.get(name);
     if (pending !== undefined) return pending;
     if (closed) return unread('the gateway is stopping');
-    if (queue.length >= most) return unread('too many others are being read; try again');
+    const queue = queues.get(asker) ?? [];
+    if (queue.length >= most || waiting >= mostOfAll) return unread('too many others are being read; try again');
     const asking = new Promise<Reading>((answer) => {
-      queue.push({ key, question, answer });
+      queue.push({ key, asking: name, question, answer });
     });
-    asked.set(key, asking);
+    queues.set(asker, queue);
+    waiting++;
+    asked.set(name, asking);
     next();
     return asking;
   }
 
   return {
-    async read(questions) {
-      const readings = questions.map(async (question) => [questionKey(question), await ask(question)] as const);
+    async read(questions, asker = '') {
+      const readings = questions.map(async (question) => [questionKey(question), await ask(question, asker)] as const);
       return new Map(await Promise.all(readings));
     },
     async close() {
@@ -168,9 +192,11 @@ export function createStatementReader(options: StatementReaderOptions = {}): Sta
       clearTimeout(timer);
       const stopped = worker;
       worker = undefined;
-      const waiting = current === undefined ? queue.splice(0) : [current, ...queue.splice(0)];
+      const left = [...(current === undefined ? [] : [current]), ...[...queues.values()].flat()];
       current = undefined;
-      for (const { answer } of waiting) answer(unread('the gateway is stopping'));
+      queues.clear();
+      waiting = 0;
+      for (const { answer } of left) answer(unread('the gateway is stopping'));
       asked.clear();
       await stopped?.terminate();
     },
