@@ -15,8 +15,11 @@ interface Seen {
   readonly message: { method?: string; params?: { name?: string }; result?: unknown } | undefined;
 }
 
-/** Forwards to `url`, streaming, and notes what passes. */
-async function startWitness(url: string) {
+/**
+ * Forwards to `url`, streaming, and notes what passes. It answers as a gateway does that refuses a tool's call with the code
+ * that `refusal` gives.
+ */
+async function startWitness(url: string, refusal: (tool: string | undefined) => string | undefined = () => undefined) {
   const seen: Seen[] = [];
   const server = createServer(async (request, response) => {
     const body = await text(request);
@@ -27,12 +30,14 @@ async function startWitness(url: string) {
       'content-length': _length,
       ...headers
     } = request.headers;
-    seen.push({
-      http: request.method,
-      authorization,
-      session: 'mcp-session-id' in headers,
-      message: body === '' ? undefined : JSON.parse(body),
-    });
+    const message = body === '' ? undefined : JSON.parse(body);
+    seen.push({ http: request.method, authorization, session: 'mcp-session-id' in headers, message });
+    const code = message?.method === 'tools/call' ? refusal(message.params.name) : undefined;
+    if (code !== undefined) {
+      const error = { code: -32003, message: 'No.', data: { code } };
+      response.writeHead(200, { 'content-type': 'application/json' });
+      return void response.end(JSON.stringify({ jsonrpc: '2.0', id: message.id, error }));
+    }
     const gone = new AbortController();
     response.on('close', () => gone.abort());
     try {
@@ -65,7 +70,8 @@ test('the whole conversation, from initialize to DELETE, with the token on every
   const orders = await startOrders({ port: 0 });
   const witness = await startWitness(orders.url);
   try {
-    await converse({ mcpUrl: witness.url, token: 'the.token' });
+    const approve = () => assert.fail('nothing waits here');
+    await converse({ mcpUrl: witness.url, token: 'the.token', approve });
   } finally {
     witness.close();
     await orders.close();
@@ -87,6 +93,7 @@ test('the whole conversation, from initialize to DELETE, with the token on every
       'tools/call delete_customer',
       'response',
       'prompts/get summarise-customer',
+      'tools/call query',
     ],
   );
   assert.deepEqual(posts.find((message) => message?.result)?.result, { action: 'accept', content: { confirm: true } });
@@ -94,6 +101,33 @@ test('the whole conversation, from initialize to DELETE, with the token on every
   assert.equal(witness.seen.at(-1)?.http, 'DELETE');
   assert.ok(witness.seen.every(({ authorization }) => authorization === 'Bearer the.token'));
   assert.ok(witness.seen.slice(1).every(({ session }) => session));
+});
+
+test('where nobody may approve, no refund is asked for', async () => {
+  const orders = await startOrders({ port: 0 });
+  const witness = await startWitness(orders.url);
+  try {
+    await converse({ mcpUrl: witness.url, token: 'the.token' });
+  } finally {
+    witness.close();
+    await orders.close();
+  }
+  const tools = witness.seen.flatMap(({ message }) => message?.params?.name ?? []);
+  assert.ok(tools.includes('delete_customer') && !tools.includes('refund_order'), tools.join());
+});
+
+test('what rules refuse is an answer, and another error of the gateway is a failure', async () => {
+  const orders = await startOrders({ port: 0 });
+  const refusing = await startWitness(orders.url, () => 'denied');
+  const failing = await startWitness(orders.url, (tool) => (tool === 'query' ? 'upstream_unreachable' : undefined));
+  try {
+    await converse({ mcpUrl: refusing.url, token: 'the.token' });
+    await assert.rejects(converse({ mcpUrl: failing.url, token: 'the.token' }), /its step "query orders"/);
+  } finally {
+    refusing.close();
+    failing.close();
+    await orders.close();
+  }
 });
 
 test('a failure names its step', async () => {

@@ -14,13 +14,16 @@ import { ConfigurationError, type RunningGateway, startGateway } from '../gatewa
 import { createLog } from '../gateway/log.ts';
 import { openRecordings } from '../gateway/recording/read.ts';
 import { openStore } from '../gateway/store/open.ts';
+import { type FileProblem, problemWords } from '../gateway/yaml-file.ts';
 import { converse } from './conversation.ts';
 import { type FirstLook, lookAt } from './first-look.ts';
 import { DEMO_CLIENT, type Idp, startIdp } from './idp.ts';
+import { approveAs, leadAmong, type Waiting } from './lead.ts';
 import { type Orders, startOrders } from './orders.ts';
-import { peopleInFile } from './people.ts';
+import { type People, peopleInFile } from './people.ts';
 import { choosePorts, makeFolder, secretInFile } from './places.ts';
 import { demoReport } from './report.ts';
+import { writeRules } from './rules.ts';
 import { readYours, type YourOptions, type YourServer } from './your-server.ts';
 
 export interface DemoOptions extends YourOptions {
@@ -32,9 +35,11 @@ export interface DemoOptions extends YourOptions {
 }
 
 const DEFAULT_PORT = 7411;
-const EVERYBODY = ['analysts', 'engineers', 'auditors'];
+const EVERYBODY = ['analysts', 'engineers', 'auditors', 'leads'];
 
 export interface Demo {
+  /** Origin of the gateway. */
+  readonly gateway: string;
   readonly mcp: string;
   /** The visitor's own server at the gateway. */
   readonly yours: Yours | undefined;
@@ -43,6 +48,12 @@ export interface Demo {
   readonly connect: string;
   /** The file with the people and their groups. */
   readonly people: string;
+  /** The folder with the rules. */
+  readonly policies: string;
+  /** The configuration of the gateway. */
+  readonly configuration: string;
+  /** Who approves, where anybody may; `failed` where that did not work. */
+  readonly lead: { readonly name: string; readonly failed?: string } | undefined;
   readonly store: string;
   readonly session: string;
   /** Note verifier key of the gateway's ledger. */
@@ -94,29 +105,38 @@ async function startDemo(options: DemoOptions): Promise<Demo> {
     opened.push(orders);
     const mcp = mcpOf('orders', new URL(orders.url));
     const secretFile = join(folder, 'idp-client-secret');
-    const people = join(folder, 'people.yaml');
+    const peopleFile = join(folder, 'people.yaml');
+    const people = await peopleInFile(peopleFile);
+    const policies = join(folder, 'policies');
+    await writeRules(policies, { yours: yours !== undefined });
     const idp = await startIdp({
       port: ports.idp,
       callbacks: () => [`${publicUrl}/oauth/callback/demo`],
       clientSecret: await secretInFile(secretFile),
-      people: await peopleInFile(people),
+      people,
       keyFile: join(folder, 'idp-key.json'),
       grantsFile: join(folder, 'idp-grants.json'),
     });
     opened.push(idp);
-    const gateway = await startGatewayFor({ folder, port: ports.gateway, publicUrl, idp, secretFile, orders, yours });
+    const configuration = join(folder, 'verbatim.yaml');
+    const parts = { folder, configuration, policies, port: ports.gateway, publicUrl, idp, secretFile, orders, yours };
+    const gateway = await startGatewayFor(parts);
     opened.push(gateway);
     // Before the conversation, so that this is the latest session.
     const met = yours === undefined ? undefined : await meet(yours, mcpOf('yours', yours.url));
-    await converse({ mcpUrl: mcp, token: await tokenFor(mcp) });
+    const lead = await converseWithLead({ mcp, gateway: publicUrl, people });
     await gateway.seal();
     const store = pathToFileURL(join(folder, 'store')).href;
     return {
+      gateway: publicUrl,
       mcp,
       yours: met,
       idp: idp.issuer,
       connect: `${publicUrl}/connect`,
-      people,
+      people: peopleFile,
+      policies,
+      configuration,
+      lead,
       store,
       session: await sessionOf(store),
       key: gateway.verifierKey,
@@ -133,12 +153,31 @@ async function meet({ log }: YourServer, mcp: string): Promise<Yours> {
   return { mcp, ...look, ...(log === undefined ? {} : { log }) };
 }
 
+/** Ana's conversation, while somebody approves what waits of it. */
+async function converseWithLead(at: { mcp: string; gateway: string; people: People }): Promise<Demo['lead']> {
+  const name = leadAmong(at.people);
+  let failed: string | undefined;
+  const approve = (as: string) => async (waiting: Waiting) => {
+    try {
+      await approveAs({ gateway: at.gateway, name: as }, waiting);
+    } catch (error) {
+      failed = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
+  };
+  const token = await tokenFor(at.mcp);
+  await converse({ mcpUrl: at.mcp, token, approve: name === undefined ? undefined : approve(name) });
+  return name === undefined ? undefined : { name, ...(failed === undefined ? {} : { failed }) };
+}
+
 function tokenFor(mcpUrl: string): Promise<string> {
   return login({ mcpUrl, as: 'ana', write: () => {} });
 }
 
 async function startGatewayFor(parts: {
   folder: string;
+  configuration: string;
+  policies: string;
   port: number;
   publicUrl: string;
   idp: Idp;
@@ -146,7 +185,7 @@ async function startGatewayFor(parts: {
   orders: Orders;
   yours: YourServer | undefined;
 }): Promise<RunningGateway> {
-  const { folder, port, publicUrl, idp, secretFile, orders, yours } = parts;
+  const { folder, policies, port, publicUrl, idp, secretFile, orders, yours } = parts;
   const upstreamOf = (url: URL): Record<string, unknown> => ({
     upstream: { url: url.origin, ...(isLoopback(url) ? { allowAddresses: ['loopback'] } : {}) },
     paths: [url.pathname],
@@ -159,7 +198,7 @@ async function startGatewayFor(parts: {
     stores: { recordings: pathToFileURL(join(folder, 'store')).href },
     replica: 'demo',
     drain: '1s',
-    policies: 'allow-all',
+    policies,
     login: {
       // Somebody who is taken out of a group in people.yaml is to be seen leaving.
       recheckEvery: '5s',
@@ -171,21 +210,34 @@ async function startGatewayFor(parts: {
       },
     },
     connections: {
-      orders: { title: 'Orders (sample)', ...upstreamOf(new URL(orders.url)), groups: ['analysts', 'engineers'] },
+      orders: {
+        title: 'Orders (sample)',
+        ...upstreamOf(new URL(orders.url)),
+        groups: ['analysts', 'engineers'],
+        dialect: 'sqlite',
+      },
       ...(yours === undefined
         ? {}
         : { yours: { title: 'Your own server', ...upstreamOf(yours.url), ...yours.settings, groups: EVERYBODY } }),
     },
   };
-  const file = join(folder, 'verbatim.yaml');
   const head = '# Written by `npm start` at each start: the configuration of the demo’s gateway.\n';
-  await writeFile(file, head + stringify(configuration));
-  return startGateway({ configFile: file, log: createLog(logFile(folder)) }).catch((error: unknown) => {
+  await writeFile(parts.configuration, head + stringify(configuration));
+  return startGateway({ configFile: parts.configuration, log: createLog(logFile(folder)) }).catch((error: unknown) => {
     if (!(error instanceof ConfigurationError)) throw error;
-    // What a visitor gave stands in it; the rest is the demo's own.
-    const problems = error.problems.map(({ key, problem, fix }) => `${key} ${problem}. ${fix}`);
-    throw new CommandError(1, `The gateway does not take these settings. ${problems.join(' ')}`);
+    throw new CommandError(1, wordsOf(error.problems));
   });
+}
+
+/** What a visitor gave stands in the configuration, and rules are theirs to edit; the rest is the demo's own. */
+function wordsOf(problems: readonly FileProblem[]): string {
+  const ofRules = problems.filter(({ file }) => file !== undefined).map((one) => problemWords('', one));
+  if (ofRules.length > 0) {
+    const mend = 'Mend the file; or move it away, and the demo writes its own again.';
+    return ['The gateway does not take these rules.', ...ofRules, mend].join('\n');
+  }
+  const settings = problems.map(({ key, problem, fix }) => `${key} ${problem}. ${fix}`);
+  return `The gateway does not take these settings. ${settings.join(' ')}`;
 }
 
 /** The demo's log goes beside its data: the terminal is for what a visitor reads. */

@@ -70,10 +70,20 @@ async function serve(options: {
 }
 
 async function converse(mcpUrl: string) {
-  const { login } = await import('../gateway/cli/login.ts');
-  const { converse } = await import('./conversation.ts');
+  const [{ login }, { converse }, { approveAs, leadAmong }, { builtInPeople }] = await Promise.all([
+    import('../gateway/cli/login.ts'),
+    import('./conversation.ts'),
+    import('./lead.ts'),
+    import('./people.ts'),
+  ]);
   const token = await login({ mcpUrl, as: 'ana', write: () => {} });
-  await converse({ mcpUrl, token });
+  const name = leadAmong(builtInPeople);
+  const { origin: gateway } = new URL(mcpUrl);
+  await converse({
+    mcpUrl,
+    token,
+    approve: name === undefined ? undefined : (waiting) => approveAs({ gateway, name }, waiting),
+  });
   process.stdout.write(`Ana’s conversation with ${mcpUrl} is over, and in the recording.\n`);
 }
 

@@ -18,6 +18,7 @@ export function createOrdersServer(database: OrdersDatabase): McpServer {
   addRefund(server, database);
   addReport(server, database);
   addDeletion(server, database);
+  addExport(server, database);
   addReading(server, database);
   return server;
 }
@@ -144,6 +145,19 @@ function addDeletion(server: McpServer, database: OrdersDatabase): void {
       const orders = database.deleteCustomer(customer_id);
       return { content: [{ type: 'text', text: `Deleted customer ${customer_id} and ${orders} orders.` }] };
     },
+  );
+}
+
+function addExport(server: McpServer, database: OrdersDatabase): void {
+  server.registerTool(
+    'export_customers',
+    {
+      title: 'Export customers',
+      description: 'All customers, with e-mail addresses and cards, as a table.',
+      inputSchema: z.object({}),
+      annotations: { readOnlyHint: true, openWorldHint: false },
+    },
+    () => ({ content: [{ type: 'text', text: asTable(database.query('SELECT * FROM customers ORDER BY id')) }] }),
   );
 }
 

@@ -134,7 +134,10 @@ test('resource, prompt and annotations', async () => {
   try {
     const { tools } = await client.listTools();
     const hints = Object.fromEntries(tools.map(({ name, annotations }) => [name, annotations?.destructiveHint]));
-    assert.deepEqual(hints, { query: true, refund_order: true, monthly_report: undefined, delete_customer: true });
+    const destructive = { query: true, refund_order: true, delete_customer: true };
+    assert.deepEqual(hints, { ...destructive, monthly_report: undefined, export_customers: undefined });
+    const exported = await client.callTool({ name: 'export_customers', arguments: {} });
+    assert.match(JSON.stringify(exported.content), /Maya Okonkwo \| maya\.okonkwo@example\.com \| 4242/);
     const { contents } = await client.readResource({ uri: 'orders://schema' });
     assert.match(JSON.stringify(contents), /CREATE TABLE customers/);
     const prompt = await client.getPrompt({ name: 'summarise-customer', arguments: { customer_id: '3' } });

@@ -25,7 +25,7 @@ const [ANA] = DEMO_USERS;
 const names = (people: { all(): readonly { name: string }[] }): string[] => people.all().map(({ name }) => name);
 
 test('those in the program are found by their names, and nobody else', () => {
-  assert.deepEqual(names(builtInPeople), ['ana', 'bob', 'carol']);
+  assert.deepEqual(names(builtInPeople), ['ana', 'bob', 'carol', 'dana']);
   assert.equal(builtInPeople.find('ana')?.email, 'ana@example.com');
   for (const name of ['mallory', '', null, undefined, 'constructor']) assert.equal(builtInPeople.find(name), undefined);
 });

@@ -31,4 +31,11 @@ export const DEMO_USERS: readonly DemoUser[] = [
     groups: ['auditors'],
     work: 'reads what was recorded',
   },
+  {
+    name: 'dana',
+    fullName: 'Dana Petrova',
+    email: 'dana@example.com',
+    groups: ['leads'],
+    work: 'approves refunds',
+  },
 ];

@@ -274,6 +274,8 @@ const INSIDE: readonly (readonly [Json, string[]])[] = [
   [{ access: { breakGlass: { groups: ['a'], reviewers: [] } } }, ['access.breakGlass.reviewers']],
   [{ dialect: 'snowflake' }, ['dialect']],
   [{ data: 'secret' }, ['data']],
+  [{ data: 'pci' }, ['data']],
+  [{ data: 'personal' }, ['data']],
   [{ changedTools: 'ignore' }, ['changedTools']],
   [{ elicitationHosts: ['pay.example.com', 'https://x', 'pay.example.com'] }, ['elicitationHosts.1']],
   [{ sse: { messages: '/sse' } }, ['sse.messages']],

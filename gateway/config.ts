@@ -276,6 +276,10 @@ function crossProblems(value: unknown): ConfigProblem[] {
         add([...path, 'paths', index], "is the gateway's own path on this host", 'Choose another path, or no host.');
       }
     }
+    if (root.policies === 'allow-all' && (connection.data === 'personal' || connection.data === 'pci')) {
+      const fix = 'Write rules with masks (policies: ./policies), or leave `data` out.';
+      add([...path, 'data'], 'demands masks, and policies: allow-all has none', fix);
+    }
     if (root.login === undefined && hasUserOauth(connection)) {
       const fix = 'Let people log in at the gateway (`login`): that is where they consent.';
       add([...path, 'credential'], "is each person's own", fix);

@@ -114,7 +114,7 @@ const TABLE = {
   approval_pending: {
     rpc: -32018,
     http: 200,
-    words: 'This call waits for approval. Once it is approved, make exactly the same call again.',
+    words: 'This call waits for approval. Once it is approved, make exactly the same call again in this session.',
   },
   approval_denied: { rpc: -32003, http: 200, words: 'An approver has denied this call.' },
   frozen: { rpc: -32003, http: 403, words: 'Calls are frozen by an operator.' },

@@ -1,15 +1,6 @@
 /** The gateway, composed: disk, stores, recorder, configuration, sessions, HTTP. Everything that is opened is closed. */
-import { unwatchFile, watchFile } from 'node:fs';
 import { hostname } from 'node:os';
-import {
-  announceRecording,
-  announceStart,
-  noteLedgerOpened,
-  pollBlocks,
-  pollFreezes,
-  pollWindows,
-  sealerEvents,
-} from './announcements.ts';
+import { announceRecording, announceStart, noteLedgerOpened, sealerEvents } from './announcements.ts';
 import { openApproving } from './approving.ts';
 import { type Clock, createClock } from './clock.ts';
 import { loadConfigFile } from './config-file.ts';
@@ -17,6 +8,7 @@ import { openConfigurations } from './configurations.ts';
 import { openDisk } from './disk.ts';
 import { createGoogleApi } from './google-api.ts';
 import { createGoogleSecrets } from './google-secret.ts';
+import { startHousekeeping } from './housekeeping.ts';
 import { createKeyring } from './identity/keyring.ts';
 import { createAuthorizationServer } from './identity/server/authorization-server.ts';
 import { createTokenCheck } from './identity/token.ts';
@@ -25,7 +17,7 @@ import { createLocalSigner } from './ledger/signer.ts';
 import { drain, listen, listenForMetrics, mayListen, urlOf } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
-import { loadPolicies, policiesStamp } from './policies.ts';
+import { loadPolicies } from './policies.ts';
 import { loggableReason } from './proxy/credential-error.ts';
 import { createOrigins } from './proxy/origins.ts';
 import { createGatewayServer } from './proxy/routes.ts';
@@ -36,7 +28,6 @@ import { createToolWatch } from './proxy/tool-watch.ts';
 import type { FileSystem } from './recording/file-system.ts';
 import { openRecorder, type Recorder } from './recording/recorder.ts';
 import { openSystemStrand } from './recording/system.ts';
-import { repeat } from './repeat.ts';
 import { createScreening } from './screening/screening.ts';
 import type { Approvals } from './sessions/approval.ts';
 import { blockedError } from './sessions/block.ts';
@@ -89,10 +80,6 @@ export class ConfigurationError extends Error {
   }
 }
 
-const TICK_MS = 1000;
-const POLL_FILE_MS = 1000;
-/** A freeze, and a session's end, is in force on every replica within 5 s. */
-const LOOK_MS = 2000;
 /** Clients give up after 60 s; progress keeps few of them waiting. */
 const APPROVAL_HOLD_MS = 30_000;
 
@@ -275,66 +262,20 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     },
   };
   await announceStart(runtime, config);
-  /** What other replicas and operators wrote; unread for 10 s, calls are refused. */
-  const look = async (): Promise<void> => {
-    // One that fails keeps none of the others from taking effect.
-    const looked = await Promise.allSettled([
-      ends.poll().then(sessions.learn),
-      pollFreezes(runtime),
-      pollBlocks(runtime),
-      pollWindows(runtime),
-    ]);
-    for (const one of looked) if (one.status === 'rejected') throw one.reason;
-  };
-  const unread = (error: unknown): void =>
-    log.error(
-      { event: 'state_unreadable', err: error },
-      'Freezes, blocks and ends could not be read; it is tried again.',
-    );
-  await look().catch(unread);
+  const housekeeping = await startHousekeeping({
+    runtime,
+    configurations,
+    configFile: options.configFile,
+    ends,
+    webhooks,
+    heartbeatEvery: config.heartbeatEvery,
+  });
 
   const server = createGatewayServer(runtime, config.limits.headerBytes);
   await listen(server, config.listen);
   const metricsServer = config.metrics === undefined ? undefined : await listenForMetrics(metrics, config.metrics);
   const url = urlOf(server);
 
-  /** Files of the policy, which come and go: the folder is looked at, and not each file watched. */
-  function lookAtPolicies(): void {
-    const now = policiesStamp(configurations.inForce().config.policies);
-    if (now !== stamp) watched();
-    stamp = now;
-  }
-
-  async function tick(): Promise<void> {
-    lookAtPolicies();
-    // A commit that fails leaves the journal refusing; only another commit can show that the disk is back.
-    if (recorder.journal.failed()) await system.event('recording.resumed');
-    await sessions.sweep({ ...configurations.inForce().config.sessions, sessionsPerPrincipal: 0 });
-    await system.turn();
-  }
-
-  const watched = (): void =>
-    void configurations
-      .reload()
-      .catch((error: unknown) =>
-        log.error({ event: 'reload_failed', err: error }, 'Reading the configuration again failed.'),
-      );
-  watchFile(options.configFile, { interval: POLL_FILE_MS }, watched);
-  let stamp = policiesStamp(config.policies);
-  const ticking = repeat(tick, TICK_MS, (error) =>
-    log.error({ event: 'tick_failed', err: error }, 'Housekeeping failed; it is tried again.'),
-  );
-  const looking = repeat(look, LOOK_MS, unread);
-  // Apart from housekeeping, which must not wait for an identity provider.
-  const rechecking = repeat(
-    () => authorization.renew(sessions.granted()),
-    TICK_MS,
-    (error) => log.error({ event: 'recheck_failed', err: error }, 'Groups could not be asked for; it is tried again.'),
-  );
-  const telling = repeat(webhooks.poll, LOOK_MS, (error) =>
-    log.error({ event: 'webhooks_failed', err: error }, 'Webhooks could not be looked for; it is tried again.'),
-  );
-  const beating = repeat(recorder.heartbeat, config.heartbeatEvery, () => {});
   log.info({ event: 'started', url, replica, ledger: disk.ledger, version: VERSION }, `Verbatim listens on ${url}.`);
 
   return {
@@ -348,9 +289,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     async close() {
       if (stopping) return;
       stopping = true;
-      unwatchFile(options.configFile, watched);
-      await Promise.all([ticking.stop(), looking.stop(), rechecking.stop(), telling.stop(), beating.stop()]);
-      await webhooks.idle();
+      await housekeeping.stop();
       await drain(server, runtime, configurations.inForce().config.drain);
       await system.event('stopped').catch(() => {});
       await system.close('stopped').catch(() => {});

@@ -5,6 +5,12 @@ export interface Metrics {
   exchangeEnded(connection: string, seconds: number): void;
   /** `result` is `complete`, `cancelled` or a code of errors.ts. */
   outcome(connection: string, result: string): void;
+  /** A message was decided on; `effect` is a decision's. */
+  decided(connection: string, effect: string): void;
+  /** Values were taken out, each by a detector of the policy. */
+  masked(connection: string, masks: readonly { readonly detector: string }[]): void;
+  /** A call was found in this state of its approval. */
+  approval(connection: string, state: string): void;
   commit(seconds: number): void;
   checkpoint(objects: number): void;
   sealFailed(): void;
@@ -53,6 +59,24 @@ export function createMetrics(gauges: Gauges): Metrics {
     labelNames: ['connection', 'result'],
     registers,
   });
+  const decisions = new Counter({
+    name: 'verbatim_decisions_total',
+    help: 'Decisions of policy by effect.',
+    labelNames: ['connection', 'effect'],
+    registers,
+  });
+  const masks = new Counter({
+    name: 'verbatim_masked_values_total',
+    help: 'Values that masks took out.',
+    labelNames: ['connection', 'detector'],
+    registers,
+  });
+  const approvals = new Counter({
+    name: 'verbatim_approvals_total',
+    help: 'States of approval that calls were found in.',
+    labelNames: ['connection', 'state'],
+    registers,
+  });
   const commits = new Histogram({
     name: 'verbatim_journal_commit_seconds',
     help: 'Duration of journal commits, fdatasync included.',
@@ -69,6 +93,11 @@ export function createMetrics(gauges: Gauges): Metrics {
   return {
     exchangeEnded: (connection, duration) => seconds.observe({ connection }, duration),
     outcome: (connection, result) => outcomes.inc({ connection, result }),
+    decided: (connection, effect) => decisions.inc({ connection, effect }),
+    masked(connection, found) {
+      for (const { detector } of found) masks.inc({ connection, detector });
+    },
+    approval: (connection, state) => approvals.inc({ connection, state }),
     commit: (duration) => commits.observe(duration),
     checkpoint(count) {
       checkpoints.inc();

@@ -22,7 +22,8 @@ export function loadPolicies({ policies, connections }: Config): LoadedPolicies 
   if (policies === 'allow-all') return { ok: true, policy: createPolicy(ALLOW_ALL) };
   const folder = readPoliciesFolder(policies);
   if (!folder.ok) {
-    return { ok: false, problems: folder.problems.map((one) => ({ line: 0, column: 0, key: '', ...one })) };
+    const found = folder.problems.map((one) => ({ line: 0, column: 0, key: '', ...one, file: at(policies, one.file) }));
+    return { ok: false, problems: found };
   }
   const loaded = loadPolicy(folder.files, compilePattern);
   if (!loaded.ok)

@@ -1,6 +1,7 @@
 /**
- * Sends a webhook. Its address is a person's: it reaches public and private addresses alone, each looked up once and then
- * connected to; it follows nothing, reads next to nothing of the answer, and ends in time whatever the other side does.
+ * Sends a webhook. Its address is a person's: it reaches public and private addresses, each looked up once and then
+ * connected to, and this machine where it is written so; it follows nothing, reads next to nothing of the answer, and ends
+ * in time whatever the other side does.
  */
 import type { LookupAddress } from 'node:dns';
 import { Client } from 'undici';
@@ -27,9 +28,10 @@ export function createWebhookPost(
     readonly ca?: string;
   } = {},
 ): WebhookPost {
-  const { allow = [], resolve, deadline = DEADLINE, ca } = network;
+  const { resolve, deadline = DEADLINE, ca } = network;
 
   return async (url, headers, body) => {
+    const allow = allowedFor(url, network.allow ?? []);
     const target = checkedTarget(url, allow);
     const signal = AbortSignal.timeout(deadline);
     // A client of its own: nothing of one receiver is shared with another, and no socket outlives the request.
@@ -57,6 +59,12 @@ export function createWebhookPost(
       await client.destroy();
     }
   };
+}
+
+/** Who writes this machine's own address means it; a name that resolves to it is somebody else's word. */
+function allowedFor(url: string, allow: readonly AllowableAddress[]): readonly AllowableAddress[] {
+  const isHere = URL.canParse(url) && classifyHost(new URL(url).hostname) === 'loopback';
+  return isHere ? [...allow, 'loopback'] : allow;
 }
 
 function checkedTarget(url: string, allow: readonly AllowableAddress[]): URL {

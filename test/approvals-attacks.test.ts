@@ -27,10 +27,10 @@ const access = {
   justInTime: { approvers: ['engineers'], longest: '4h' },
   breakGlass: { groups: ['analysts'], reviewers: ['engineers'], longest: '1h' },
 };
-const approving = createTestApproving({ access: ['fixture2'] });
+const approving = createTestApproving(() => world.gateway);
 let world: AttackWorld;
 before(async () => {
-  world = await startAttackWorld({ approving, connections: { fixture2: { access } } });
+  world = await startAttackWorld({ connections: { fixture2: { access } } });
 });
 after(() => world[Symbol.asyncDispose]());
 beforeEach(() => {
@@ -55,17 +55,21 @@ const login = () =>
     providers: new Map([['corp', {}]]),
   }) as unknown as Login;
 
-/** Seconds ago. */
+/** Seconds ago, and where. */
 interface Ages {
   readonly loggedIn?: number;
   readonly authenticated?: number | null;
+  readonly provider?: string;
 }
 
-function approverOf(who: Person, { loggedIn = 0, authenticated = 0 }: Ages = {}): Omit<Approver, 'use' | 'audience'> {
+function approverOf(
+  who: Person,
+  { loggedIn = 0, authenticated = 0, provider = 'corp' }: Ages = {},
+): Omit<Approver, 'use' | 'audience'> {
   const now = Date.now();
   return {
     person: who,
-    provider: 'corp',
+    provider,
     loggedIn: now - loggedIn * 1000,
     ...(authenticated === null ? {} : { authenticated: now / 1000 - authenticated }),
   };
@@ -153,6 +157,7 @@ describe('the login of those who approve', () => {
   });
 
   for (const [what, auth_time] of [
+    ['not there', undefined],
     ['a text', 'now'],
     ['null', null],
     ['of 1970', 0],
@@ -236,6 +241,11 @@ describe('the login of those who approve', () => {
       const at = end.onward?.href.replace(world.origin, '');
       assert.ok(at === '/approvals' || at === '/access/a', `${place} led to ${at}`);
     }
+  });
+
+  test('of a provider that is not configured any more nobody is logged in', async () => {
+    const visitor = await browserOf(bob(), { provider: 'gone' });
+    assert.match((await visitor.send('/approvals')).body, /Log in to see/);
   });
 
   test('signed out is signed out, also for whoever kept the cookie', async () => {
@@ -436,6 +446,10 @@ describe('who may', () => {
     assert.match(page.body, /Waiting/);
     assert.doesNotMatch(page.body, /verdict|1017/);
     assert.equal((await visitor.send(`${pageOf(request)}/arguments`)).status, 404);
+    const headers = { authorization: `Bearer ${await tokenOf({ ...ana(), groups: ['engineers'] })}` };
+    const told = await visitor.send(`/approvals/api${pageOf(request)}`, { headers });
+    assert.equal(told.status, 200);
+    assert.equal((JSON.parse(told.body) as { call: { params?: unknown } }).call.params, undefined);
     await approving.approvals.decide(request.id, { by: bob(), authenticated: Date.now() / 1000, verdict: 'approve' });
     assert.match((await visitor.send(pageOf(request))).body, /Approved.*same call again before/s);
   });
@@ -744,6 +758,32 @@ describe('access', () => {
     assert.match((await stranger.send(at)).body, /None of your groups/);
     const none = await browserOf(person('eve', ['nobody']));
     assert.equal((await none.send(window)).status, 404);
+  });
+
+  test('what is none of their business is not there, on a page and for a command', async () => {
+    const authenticated = Date.now() / 1000;
+    const asked = { connection: 'fixture2', reason: 'Ticket 8', duration: 900_000, person: ana() };
+    const request = await approving.windows.request(asked);
+    const window = await approving.windows.breakGlass({ ...asked, authenticated });
+    const eve = person('eve', ['analysts']);
+    const visitor = await browserOf(eve);
+    const headers = { authorization: `Bearer ${await tokenOf(eve)}`, 'content-type': 'application/json' };
+    for (const [path, body] of [
+      [`/access/requests/${request.id}`, { verdict: 'approve', code: request.code }],
+      [`/access/windows/${window.id}`, undefined],
+      [`/access/windows/${window.id}/revoke`, { reason: 'x' }],
+      [`/access/windows/${window.id}/review`, { words: 'x' }],
+    ] as const) {
+      assert.equal((await visitor.send(path)).status, 404, path);
+      const sending = { headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+      assert.equal((await visitor.send(`/approvals/api${path}`, sending)).status, 404, path);
+    }
+    const long = { connection: 'fixture2', reason: 'x', duration: 14_400_001 };
+    const refused = await visitor.send('/approvals/api/access', { headers, body: JSON.stringify(long) });
+    assert.match(refused.body, /at most 240 minutes/);
+    const proto = { ...long, connection: '__proto__', duration: 1 };
+    const none = await visitor.send('/approvals/api/access', { headers, body: JSON.stringify(proto) });
+    assert.equal(none.status, 403);
   });
 
   test('a connection without windows looks like one that is not there', async () => {

@@ -1,11 +1,8 @@
-/** What stands behind approvals and access in tests of their pages and commands: the real parts, over stores in memory. */
-import { randomBytes, randomUUID } from 'node:crypto';
-import type { AccessConfig } from '../gateway/config-access.ts';
+/** Calls that wait, for tests of the pages and commands with which people decide on them. */
+import { randomUUID } from 'node:crypto';
 import type { Approving } from '../gateway/identity/server/approvals.ts';
 import type { ApprovalRequest, BoundCall, Person } from '../gateway/sessions/approval.ts';
-import { createApprovals } from '../gateway/sessions/approvals.ts';
-import { createWindows } from '../gateway/sessions/windows.ts';
-import { createMemoryStore } from '../gateway/store/memory.ts';
+import type { GatewayUnderTest } from './gateway-under-test.ts';
 
 export interface TestApproving extends Approving {
   /** A call that waits. */
@@ -22,34 +19,18 @@ export const ANA: Person = {
 
 const HOUR = 3_600_000;
 
-/** How `access` connections are entered: analysts ask or break glass, engineers decide and review. */
-export const ACCESS: AccessConfig = {
-  justInTime: { approvers: ['engineers'], longest: 4 * HOUR },
-  breakGlass: { groups: ['analysts'], reviewers: ['engineers'], longest: HOUR },
-};
-
-/** `access` names connections that have windows. */
-export function createTestApproving({ access }: { readonly access: readonly string[] }): TestApproving {
-  const key = randomBytes(32);
-  const deps = {
-    state: createMemoryStore(),
-    audit: createMemoryStore(),
-    now: Date.now,
-    keys: () => [key],
-    // Who is told is tested where that is.
-    outbox: { put: async () => {} },
-  };
-  const approvals = createApprovals(deps);
-  const windows = createWindows({
-    ...deps,
-    access: (name) => (access.includes(name) ? ACCESS : 'standing'),
-    log: { warn: () => {} },
-  });
+/** `gateway` is asked when something is done. */
+export function createTestApproving(gateway: () => GatewayUnderTest): TestApproving {
+  const approvals = () => gateway().gateway.approving.approvals;
   return {
-    approvals,
-    windows,
+    get approvals() {
+      return approvals();
+    },
+    get windows() {
+      return gateway().gateway.approving.windows;
+    },
     async ask(call = {}) {
-      const { id } = await approvals.ask({
+      const { id } = await approvals().ask({
         principal: ANA,
         client: 'alpha',
         session: randomUUID(),
@@ -63,7 +44,7 @@ export function createTestApproving({ access }: { readonly access: readonly stri
         exchange: randomUUID(),
         ...call,
       });
-      const request = await approvals.read(id);
+      const request = await approvals().read(id);
       if (request === undefined) throw new Error('The request that was made is not there.');
       return request;
     },

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { request as ask, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,6 +14,13 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { startOrders } from '../demo/orders.ts';
+import {
+  type ApprovalFrame,
+  type DataFrame,
+  type EndFrame,
+  type Frame,
+  pieceBytes,
+} from '../gateway/recording/frame.ts';
 import { assertNoSecrets, secret } from './canaries.ts';
 import { noteKeys, placesIn } from './canary-watch.ts';
 import { configurationFor } from './gateway-under-test.ts';
@@ -43,6 +50,13 @@ function verbatim(...args: string[]): Promise<Ran> {
   });
 }
 
+const textOf = (piece: Parameters<typeof pieceBytes>[0]): string => pieceBytes(piece).toString();
+
+/** A card is the same card without its blanks. */
+function spellings(value: string): string[] {
+  return [...new Set([value, value.replaceAll(' ', '')])];
+}
+
 async function firstLine(child: ChildProcess): Promise<Record<string, string>> {
   assert.ok(child.stdout !== null);
   const lines = createInterface({ input: child.stdout });
@@ -54,7 +68,7 @@ test('the demo once: what it tells is in the recording, and every reading comman
   const data = join(folder, 'once');
   const told = await verbatim('demo', '--once', '--port', '0', '--data-dir', data);
   assert.equal(told.code, 0, told.err);
-  assert.equal(told.out.trimEnd().split('\n').length, 12, told.out);
+  assert.equal(told.out.trimEnd().split('\n').length, 17, told.out);
   // In a visitor's own project npx would fetch another package: no client's command may run it.
   const withNpx = told.out.split('\n').filter((line) => line.includes('$(npx'));
   assert.equal(withNpx.length, 1);
@@ -100,12 +114,132 @@ test('the demo once: what it tells is in the recording, and every reading comman
   ]) {
     assert.ok(shown.out.includes(method), `show prints ${method}`);
   }
+  assert.match(told.out, /^Denied +DROP TABLE customers, by the rule no-ddl: it never reached the server$/m);
+  assert.match(
+    told.out,
+    /^Approved +\{"order_id":7,.*\} waited for a lead\. dana approved it: Refunded 5\.00 EUR of order 7/m,
+  );
+  assert.match(
+    told.out,
+    /^Ana made .*Of its 5 tools the rules showed her 4: query, refund_order, monthly_report, delete_customer$/m,
+  );
+  assert.match(told.out, /^and got +id \| name \| email .* \| \[email:[0-9a-f]{8}\] \| \[card:[0-9a-f]{8}\] \| /m);
   assert.doesNotMatch(shown.out, /id: \S+data:/, 'what is not JSON keeps its line ends');
   const proof = await verbatim('verify', '--all', '--json', '--store', store);
   assert.equal(proof.code, 0, proof.out);
   const nothing = await verbatim('verify', '--all', '--store', `file://${data}`);
   assert.equal(nothing.code, 1, 'a folder without a ledger proves nothing');
   assert.equal((JSON.parse(proof.out) as { ok: boolean }).ok, true);
+});
+
+test('the demo’s policy, from the recording: a denied DROP TABLE, masked customers, a refund made once', async () => {
+  const data = join(folder, 'policy');
+  const told = await verbatim('demo', '--once', '--port', '0', '--data-dir', data);
+  assert.equal(told.code, 0, told.err);
+  const store = `file://${data}/store`;
+  const frames = (await verbatim('show', 'latest', '--json', '--store', store)).out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Frame);
+  const requests = frames.filter((frame) => frame.type === 'request');
+  const endOf = ({ exchange }: { exchange: string }) =>
+    frames.find((frame) => frame.type === 'end' && frame.exchange === exchange) as EndFrame;
+
+  const [drop, ...more] = requests.filter(({ body }) => body !== undefined && textOf(body).includes('DROP TABLE'));
+  assert.ok(drop !== undefined && more.length === 0);
+  const [{ decision } = assert.fail('no message')] = drop.messages;
+  assert.deepEqual([decision.effect, decision.rules], ['deny', ['no-ddl']]);
+  const { outcome } = endOf(drop);
+  assert.deepEqual([outcome.result, outcome.fate], ['denied', 'not_forwarded']);
+  const answers = frames.filter((frame) => frame.type === 'data' && frame.exchange === drop.exchange) as DataFrame[];
+  assert.deepEqual(
+    answers.map(({ from }) => from),
+    ['gateway'],
+  );
+  assert.match(answers.map(textOf).join(''), /no-ddl/);
+
+  // What the server itself would say of every customer: none of it has left, and none of it is stored.
+  const orders = await startOrders({ port: 0 });
+  const client = await connectSdk1(orders.url, 'none');
+  const customers = await client.callTool('query', { sql: 'SELECT email, card FROM customers' });
+  await client.close();
+  await orders.close();
+  const values = customers
+    .split('\n')
+    .slice(1)
+    .flatMap((row) => row.split(' | '));
+  assert.equal(values.length, 20);
+  for (const value of values)
+    for (const one of spellings(value)) secret(one, 'an e-mail address or card of a customer');
+  assertNoSecrets(placesIn('the folder of the demo', data));
+  for (const value of values) assert.ok(!told.out.includes(value), value);
+
+  const refunds = requests.filter(({ messages }) => messages.some(({ name }) => name === 'refund_order'));
+  assert.equal(refunds.length, 1);
+  const [refund = assert.fail('no refund')] = refunds;
+  assert.equal(endOf(refund).outcome.result, 'complete');
+  const states = frames.filter((frame) => frame.type === 'approval' && frame.exchange === refund.exchange);
+  assert.deepEqual(
+    (states as ApprovalFrame[]).map(({ approval: { state, by } }) => [state, by]),
+    [
+      ['pending', undefined],
+      ['approved', [{ rule: 'refunds-need-a-lead', subject: 'dana' }]],
+    ],
+  );
+  assert.match(told.out, /Refunded 5\.00 EUR of order 7/);
+
+  const golden = await verbatim('policy', 'test', join(data, 'policies'));
+  assert.deepEqual([golden.code, golden.out], [0, '10 of 10 decisions are as they should be.\n']);
+  const checked = await verbatim(
+    'policy',
+    'check',
+    join(data, 'policies'),
+    '--strict',
+    '--config',
+    join(data, 'verbatim.yaml'),
+  );
+  assert.equal(checked.code, 0, checked.out);
+  const [, why = ''] = /^Why +npx verbatim (.*)$/m.exec(told.out) ?? [];
+  const words = [...why.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+  assert.match((await verbatim(...words)).out, /^The rule no-ddl denies this\.$/m);
+});
+
+test('edited rules and people: the demo starts all the same and tells what became of it; a mistake stops it in words', async () => {
+  const data = join(folder, 'edited');
+  const once = () => verbatim('demo', '--once', '--port', '0', '--data-dir', data);
+  const rules = join(data, 'policies', 'access', 'orders.yaml');
+  const people = join(data, 'people.yaml');
+  await mkdir(join(data, 'policies', 'access'), { recursive: true });
+  const all = '  - { name: all, principals: any, connections: [orders], methods: ["*"], effect: allow }\n';
+  const ceo =
+    '  - { name: ceo, principals: any, connections: [orders], tools: [refund_order], effect: approve, approval: { approvers: [ceo] } }\n';
+  await writeFile(rules, `rules:\n${all}${ceo}`);
+  const first = await once();
+  assert.equal(first.code, 0, first.err);
+  assert.match(first.out, /^Denied +NOT: your rules let her ask DROP TABLE customers$/m);
+  assert.match(first.out, /^Refund +not made \(approval_denied\)\. dana could not approve it: \S/m);
+
+  // As a demo of an older version left it.
+  const known = await readFile(people, 'utf8');
+  await writeFile(people, known.slice(0, known.indexOf('- name: dana')));
+  await writeFile(rules, `rules:\n${all}`);
+  const second = await once();
+  assert.equal(second.code, 0, second.err);
+  const [, line = ''] = /^Refund +not asked for: .* Add this line and start again: (.*)$/m.exec(second.out) ?? [];
+  await appendFile(people, `${line}\n`);
+  const third = await once();
+  assert.match(third.out, /^Refund +NOT approved: your rules let it pass\. Refunded/m);
+
+  await writeFile(rules, 'rules:\n  - name: Not good\n');
+  const broken = await once();
+  assert.deepEqual([broken.code, broken.out], [1, '']);
+  assert.ok(broken.err.includes(`${rules}:2:`), broken.err);
+  assert.match(broken.err, /move it away, and the demo writes its own again/);
+  await rm(rules);
+  await mkdir(rules);
+  assert.ok((await once()).err.includes(`${rules} is not a file.`));
+  await rm(rules, { recursive: true });
+  assert.match((await once()).out, /^Approved /m);
 });
 
 test('the demo stays up: its addresses as JSON, login, a call of ours, tail, the same data again', async () => {
@@ -127,17 +261,18 @@ test('the demo stays up: its addresses as JSON, login, a call of ours, tail, the
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const tailed = createInterface({ input: tail.stdout })[Symbol.asyncIterator]();
-    for (const [url, who] of [
-      [mcp, 'bob'],
-      [yours, 'carol'],
+    for (const [url, who, status] of [
+      // No rule allows a tool of this name on the sample server.
+      [mcp, 'bob', 200],
+      // A server wants a session first: its 400 passes as it is.
+      [yours, 'carol', 400],
     ] as const) {
       const login = await verbatim('login', url, '--as', who);
       assert.equal(login.code, 0, login.err);
       const token = secret(login.out.trimEnd().split('\n').at(-1) ?? '', `the token of ${who}`);
       const answer = await call(url, { token, body: toolCall(1, `by-${who}`) }).answer;
-      // The sample server wants a session first: its 400 passes as it is.
-      assert.equal(answer.status, 400);
-      await answer.whole();
+      assert.equal(answer.status, status);
+      assert.equal((await answer.whole()).includes('"code":"denied"'), status === 200);
     }
     // Nobody of carol's groups may call the sample server: she gets no token, and reads why.
     const denied = await verbatim('login', mcp, '--as', 'carol');
@@ -179,7 +314,7 @@ test('who is taken out of the group in people.yaml is out within seconds, withou
     const login = async (): Promise<Ran> => verbatim('login', mcp, '--as', 'ana');
     const token = secret((await login()).out.trimEnd(), 'the token of ana');
     const ask = async (): Promise<{ status: number; error: unknown }> => {
-      const answer = await call(mcp, { token, body: toolCall(1) }).answer;
+      const answer = await call(mcp, { token, body: toolCall(1, 'monthly_report') }).answer;
       const text = (await answer.whole()).toString();
       return { status: answer.status, error: answer.status === 400 ? undefined : JSON.parse(text).error.data.code };
     };

@@ -16,6 +16,9 @@ import { type ErrorCode, GatewayError } from '../gateway/errors.ts';
 import { parseManifest } from '../gateway/ledger/manifest.ts';
 import { leafHash } from '../gateway/ledger/tree.ts';
 import { createLedgerVerifier, verifySegment } from '../gateway/ledger/verify.ts';
+import { ALLOW_ALL } from '../gateway/policy/allow-all.ts';
+import { loadPolicy } from '../gateway/policy/load.ts';
+import { compilePattern } from '../gateway/policy/masks/pattern.ts';
 import { pieceBytes } from '../gateway/recording/frame.ts';
 import { readFrame } from '../gateway/recording/read-frame.ts';
 import { readSummary } from '../gateway/recording/read-summary.ts';
@@ -120,6 +123,20 @@ test('example configurations load', async () => {
   }
 });
 
+test('every block of YAML with rules or patterns is a policy that loads', () => {
+  const written = pages
+    .flatMap((page) => blocks(page).map((one) => ({ page, ...one })))
+    .filter(({ info, text }) => /^ya?ml\b/.test(info) && /^(rules|patterns):/m.test(text));
+  assert.ok(written.length >= 4);
+  for (const { page, text } of written) {
+    const loaded = loadPolicy([{ path: 'access/example.yaml', text }], compilePattern);
+    assert.deepEqual(loaded.ok ? [] : loaded.problems, [], page);
+  }
+  // Indented, nobody would try them.
+  const unfenced = (page: string): string => read(page).replace(/^```[\s\S]*?^```$/gm, '');
+  for (const page of pages) assert.ok(!/^ {4,}(rules:|patterns:|- name: )/m.test(unfenced(page)), page);
+});
+
 interface SchemaDefinition {
   readonly type: string;
   readonly shape?: Record<string, { def: SchemaDefinition }>;
@@ -169,8 +186,10 @@ test('the defaults are those of the program: writing one out changes nothing', a
       // Their defaults are what is compared.
       if (path === 'login.secrets') tree.login = { providers: login.login.providers };
     }
+    if (path.startsWith('webhooks.')) tree.webhooks = { ops: LEAST_WEBHOOK };
     const plain = await load(stringify(tree));
     const steps = path
+      .replace('webhooks.<name>', 'webhooks.ops')
       .replace('issuers.<name>', 'issuers.corp')
       .replace('connections.<name>', 'connections.orders')
       .replace('providers.<name>', 'providers.corp')
@@ -191,6 +210,30 @@ test('the defaults are those of the program: writing one out changes nothing', a
   assert.ok(compared > 45);
 });
 
+test('the defaults of access for a time are those of the program', async () => {
+  const least = blocks('docs/configuration.md').findLast(({ info }) => info === 'yaml')?.text ?? '';
+  const access: Record<string, Record<string, unknown>> = {};
+  const withAccess = async () => {
+    const tree = parse(least) as { connections: { orders: object } };
+    Object.assign(tree.connections.orders, { access });
+    return load(stringify(tree));
+  };
+  const keys = rows('docs/configuration.md', 'Access for a time').map(([key, value = '']) => {
+    const [way = '', member = ''] = names(key)[0]?.split('.') ?? [];
+    return { way, member, value };
+  });
+  for (const { way, member, value } of keys) {
+    access[way] ??= {};
+    if (value === 'required') access[way][member] = ['leads'];
+  }
+  const plain = await withAccess();
+  const written = keys.filter(({ value }) => value !== 'required');
+  for (const { way, member, value } of written) Object.assign(access[way] ?? {}, { [member]: names(value)[0] });
+  const loaded = await withAccess();
+  assert.ok(written.length === 2 && plain.ok && loaded.ok && plain.digest === loaded.digest);
+});
+
+const LEAST_WEBHOOK = { url: 'https://alerts.example.com/verbatim', secret: 'env:WEBHOOK_SECRET' };
 const LEAST_AGENT = { secret: 'env:ROBOT_SECRET', agent: { groups: ['robots'], owner: 'platform' } };
 
 /** Of the pages about that kind. */
@@ -231,6 +274,7 @@ test('example frames are frames', () => {
       return frame.kind === 'frame' ? frame.frame.type : frame.kind;
     });
   assert.deepEqual(sorted(kinds), [
+    'approval',
     'data',
     'end',
     'event',
@@ -241,6 +285,32 @@ test('example frames are frames', () => {
     'strand.end',
     'unknown',
   ]);
+});
+
+test('tags of the example frames stand where their spans say', () => {
+  let unit = Buffer.alloc(0);
+  let seen = 0;
+  for (const { text } of blocks(FORMAT).filter(({ info }) => info === 'ndjson frames policy')) {
+    for (const frame of linesOf(text).map((line) => JSON.parse(line))) {
+      if (frame.type !== 'request' && frame.type !== 'data') continue;
+      if (frame.type === 'request') assert.equal(pieceBytes(frame.body).length, frame.bytes);
+      unit = Buffer.concat([unit, pieceBytes(frame.type === 'request' ? frame.body : frame)]);
+      for (const { at, length, detector } of frame.masks ?? []) {
+        const tag = unit.subarray(at, at + length).toString();
+        assert.match(tag, new RegExp(`^\\[${detector}:[0-9a-f]{8}\\]$`));
+        seen++;
+      }
+      if (frame.more !== true) unit = Buffer.alloc(0);
+    }
+  }
+  assert.equal(seen, 3);
+});
+
+test('the example policy is the one of allow-all, to the byte', () => {
+  assert.equal(block(FORMAT, 'json policy'), ALLOW_ALL.canonical.toString());
+  const digest = (line: string): unknown => JSON.parse(line).start?.policy;
+  const [start = ''] = linesOf(block(FORMAT, 'ndjson frames session'));
+  assert.equal(digest(start), ALLOW_ALL.digest);
 });
 
 test('the example ledger verifies, from frames to the signed root', () => {
@@ -353,7 +423,8 @@ test('documented commands and their options exist', async () => {
       .replaceAll('\\\n', '')
       .split('\n')
       .flatMap((line) => {
-        const [, command = ''] = /npx verbatim ((?:config |connection |policy )?[a-z]+)/.exec(line) ?? [];
+        const [, command = ''] =
+          /npx verbatim ((?:config |connection |policy |approvals |access )?[a-z][a-z-]*)/.exec(line) ?? [];
         // In a table the options of a command stand in the rest of its row.
         const [, rest = ''] = line.split('npx verbatim ');
         const part = line.startsWith('| `npx') ? rest : (rest.split(/[)`|]/)[0] ?? '');

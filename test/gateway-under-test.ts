@@ -8,7 +8,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type RunningGateway, startGateway } from '../gateway/gateway.ts';
-import type { Approving } from '../gateway/identity/server/approvals.ts';
 import { createLog } from '../gateway/log.ts';
 import type { FileSystem } from '../gateway/recording/file-system.ts';
 import { watchGateway } from './canary-watch.ts';
@@ -42,7 +41,6 @@ export interface UnderTestOptions {
   readonly storeWithin?: number;
   /** Milliseconds that a call is held for its approval. */
   readonly approvalHold?: number;
-  readonly approving?: Approving;
   readonly folder?: string;
   readonly issuer?: TestIssuer;
   readonly port?: number;
@@ -69,7 +67,6 @@ export async function startGatewayInFrontOf(
     ...(options.fileSystem === undefined ? {} : { fileSystem: options.fileSystem }),
     ...(options.storeWithin === undefined ? {} : { storeWithin: options.storeWithin }),
     ...(options.approvalHold === undefined ? {} : { approvalHold: options.approvalHold }),
-    ...(options.approving === undefined ? {} : { approving: options.approving }),
   });
   const gateway: RunningGateway = {
     ...running,

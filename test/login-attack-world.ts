@@ -8,7 +8,6 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKeyring, type Keyring } from '../gateway/identity/keyring.ts';
-import type { Approving } from '../gateway/identity/server/approvals.ts';
 import { openStore } from '../gateway/store/open.ts';
 import type { Store } from '../gateway/store/store.ts';
 import { secret } from './canaries.ts';
@@ -53,7 +52,6 @@ export interface AttackWorldOptions {
   /** Merged over the configuration. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly connections?: Readonly<Record<string, Record<string, unknown>>>;
-  readonly approving?: Approving;
 }
 
 /** Clients of the configuration, by id. `alpha` and `beta` are programs, `web` has a page, `vault` has a secret. */
@@ -146,7 +144,6 @@ export async function startAttackWorld(options: AttackWorldOptions = {}): Promis
       adopt(
         await startGatewayInFrontOf(upstream.url, {
           connections: { other: {}, ...options.connections },
-          ...(options.approving === undefined ? {} : { approving: options.approving }),
           ...(first === undefined ? { port } : { issuer: first.issuer, folder: disk }),
           config,
         }),

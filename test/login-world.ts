@@ -29,8 +29,6 @@ export interface LoginWorldOptions {
   readonly config?: Record<string, unknown>;
   readonly connections?: UnderTestOptions['connections'];
   readonly connection?: UnderTestOptions['connection'];
-  /** Of the first replica. */
-  readonly approving?: UnderTestOptions['approving'];
   /** In the place of the demo's server. */
   readonly upstream?: string;
   /** More than one share a state store, an address in front of them is the first one's. */
@@ -79,7 +77,6 @@ export async function startLoginWorld(options: LoginWorldOptions = {}): Promise<
   const first = adopt(
     await startGatewayInFrontOf(upstream, {
       ...under,
-      ...(options.approving === undefined ? {} : { approving: options.approving }),
       port,
       config: { issuers: {}, login, ...options.config },
     }),

@@ -77,7 +77,7 @@ export async function createTokens(idp: () => OidcIdp): Promise<Tokens> {
   }
 
   async function idTokenFor({ sub, nonce }: Grant): Promise<string> {
-    const { people, onlyInUserinfo, issuer, clientId, misbehave, secrets } = idp();
+    const { people, onlyInUserinfo, issuer, clientId, misbehave, secrets, lastAuthorization } = idp();
     const now = Math.floor(Date.now() / 1000);
     const person = Object.entries(people.get(sub) ?? {}).filter(([name]) => !onlyInUserinfo.has(name));
     const own = {
@@ -86,6 +86,8 @@ export async function createTokens(idp: () => OidcIdp): Promise<Tokens> {
       aud: clientId,
       iat: now,
       exp: now + 300,
+      // OpenID Connect Core, section 3.1.2.1.
+      ...(lastAuthorization().has('max_age') ? { auth_time: now } : {}),
       ...(nonce === undefined ? {} : { nonce }),
     };
     const claims = { ...Object.fromEntries(person), ...own, ...misbehave.idToken };

@@ -18,10 +18,12 @@ export interface Policed {
   readonly gateway: GatewayUnderTest;
   /** What has reached the upstream: messages, in their order. */
   readonly reached: Said[];
+  /** The same as they came, with their heads. */
+  readonly requests: string[];
   readonly policies: string;
   /** Its address. */
   readonly upstream: string;
-  /** What the upstream answers from now on: a result, a whole message, or (text) an event stream. */
+  /** What the upstream answers from now on: a result, a whole message, or (text) an event stream. A GET's stays open. */
   answer(next: (message: Said) => unknown): void;
   /** Sends a request of ana's, or of whose token this is. */
   send(
@@ -42,10 +44,16 @@ export interface Reply extends RawAnswer {
 
 export async function startPoliced(rules: string, options: UnderTestOptions = {}): Promise<Policed> {
   const reached: Said[] = [];
+  const requests: string[] = [];
   let next: (message: Said) => unknown = () => ({ ok: true });
   const upstream = await startRawUpstream((request, socket) => {
     const message = JSON.parse(request.slice(request.indexOf('\r\n\r\n') + 4) || '{}') as Said;
+    if (request.startsWith('GET '))
+      return void socket.write(
+        `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n${next({ jsonrpc: '2.0', method: 'GET' })}`,
+      );
     reached.push(message);
+    requests.push(request);
     if (message.id === undefined || message.method === undefined)
       return void socket.write(answerOf('202 Accepted', {}, ''));
     const made = next(message);
@@ -63,6 +71,7 @@ export async function startPoliced(rules: string, options: UnderTestOptions = {}
   return {
     gateway,
     reached,
+    requests,
     policies,
     upstream: upstream.url,
     answer(made) {

@@ -58,7 +58,7 @@ describe('rules and masks', () => {
   let policed: Policed;
   before(async () => {
     policed = await startPoliced(RULES, {
-      connection: { dialect: 'sqlite', elicitationHosts: ['pay.example.com'] },
+      connection: { identityHeader: 'X-Verbatim-Identity', dialect: 'sqlite', elicitationHosts: ['pay.example.com'] },
     });
   });
   after(() => policed.close());
@@ -221,7 +221,8 @@ describe('rules and masks', () => {
     const declined = await until(() =>
       policed.reached.find(({ id, method }) => id === 'ask-1' && method === undefined),
     );
-    assert.equal(declined.error?.code, -32003);
+    assert.deepEqual(declined.error, { code: -32003, message: 'Denied by policy.' });
+    assert.match(policed.requests.at(-1) ?? '', /^x-verbatim-identity: \S+/im, 'signed like any other request');
     const frames = await framesOf(policed.gateway);
     const own = frames.find((frame) => frame.type === 'request' && frame.from === 'gateway');
     assert.ok(own !== undefined, 'the answer in the client’s place is recorded');
@@ -313,6 +314,26 @@ test('data: pci refuses authentication data both ways, and card numbers that are
     policed.answer(() => ({ structuredContent: { n: 4242 } }));
     assert.equal((await policed.send('tools/call', call('pay', {}))).code, undefined);
     await assertNowhere(policed, '4242 4242');
+  } finally {
+    await policed.close();
+  }
+});
+
+test('what a server asks is masked as the rule says that lets it ask', async () => {
+  const policed = await startPoliced(`
+rules:
+  - { name: call, principals: any, connections: [fixture], tools: [ask], effect: allow }
+  - { name: sampling, principals: any, connections: [fixture], methods: [sampling/createMessage], effect: allow, masks: [email] }
+`);
+  try {
+    policed.answer(({ id }) => {
+      const asked = { jsonrpc: '2.0', id: 's', method: 'sampling/createMessage', params: { messages: [text(EMAIL)] } };
+      return `data: ${JSON.stringify(asked)}\n\ndata: ${JSON.stringify({ jsonrpc: '2.0', id, result: text(EMAIL) })}\n\n`;
+    });
+    const { body } = await policed.send('tools/call', call('ask', {}));
+    const [first = '', second = ''] = body.split('\n\n');
+    assert.match(first, /sampling.*\[email:[0-9a-f]{8}\]/);
+    assert.ok(!first.includes(EMAIL) && second.includes(EMAIL));
   } finally {
     await policed.close();
   }

@@ -11,7 +11,7 @@ export interface Refusal {
 }
 
 /** Characters. */
-export const MAX_SOURCE = 4096;
+const MAX_SOURCE = 4096;
 const MAX_DEPTH = 32;
 /** Three macros inside one another take 300 ms over a list of 200. */
 const MAX_NESTED = 2;

@@ -52,14 +52,18 @@ function createTailLines(context: Context): (item: ReadItem) => string[] {
         keepNewest(asked, frame.exchange, names, MOST_ASKED);
         return [
           ...(frame.refused === undefined ? [] : [lines.refused(frame.refused)]),
-          ...frame.messages.map(lines.requested),
+          ...frame.messages.map((message) => lines.requested(message, frame.from)),
+          ...lines.notes(frame),
         ];
       }
       case 'data':
         if (frame.from === 'client') return [];
-        return (frame.messages ?? []).map((message) =>
-          lines.returned(message, asked.get(frame.exchange) ?? new Map(), frame.from),
-        );
+        return [
+          ...(frame.messages ?? []).map((message) =>
+            lines.returned(message, asked.get(frame.exchange) ?? new Map(), frame.from),
+          ),
+          ...lines.notes(frame),
+        ];
       case 'end': {
         const names = asked.get(frame.exchange) ?? new Map();
         asked.delete(frame.exchange);

@@ -80,9 +80,10 @@ export function createTranscript(terminal: Terminal, options: { session: string;
       out.push(`${at} ${terminal.paint('cyan', escapeForTerminal(words))}`);
     }
     if (frame.refused !== undefined) out.push(`${at} ${lines.refused(frame.refused)}`);
-    if (frame.body !== undefined) return [...out, ...requestBody(frame, pieceBytes(frame.body))];
-    const waits = frame.messages.map((message) => `${at} ${lines.requested(message)}`);
-    return [...out, ...waits];
+    const notes = lines.notes(frame).map((note) => `${at} ${note}`);
+    if (frame.body !== undefined) return [...out, ...requestBody(frame, pieceBytes(frame.body)), ...notes];
+    const waits = frame.messages.map((message) => `${at} ${lines.requested(message, frame.from)}`);
+    return [...out, ...waits, ...notes];
   }
 
   function requestBody(frame: RequestFrame, body: Buffer): string[] {
@@ -92,7 +93,7 @@ export function createTranscript(terminal: Terminal, options: { session: string;
     if (frame.messages.length === 0) return body.length === 0 ? [] : value(text);
     return frame.messages.flatMap((message, index) => {
       const own = texts[index] ?? text;
-      return [`${at} ${lines.requested(message)}`, ...value(payload(own))];
+      return [`${at} ${lines.requested(message, frame.from)}`, ...value(payload(own))];
     });
   }
 
@@ -103,24 +104,26 @@ export function createTranscript(terminal: Terminal, options: { session: string;
       exchange.sent.push(pieceBytes(frame));
       return [];
     }
+    const at = lines.time(frame.at);
     const before = flushSent(frame.exchange);
+    const notes = lines.notes(frame).map((note) => `${at} ${note}`);
     exchange.came.push(pieceBytes(frame));
     const { messages } = frame;
     if (messages === undefined || messages.length === 0) {
-      if (exchange.stream && frame.more !== true) return [...before, ...flushCame(frame.exchange)];
-      return before;
+      if (exchange.stream && frame.more !== true) return [...before, ...flushCame(frame.exchange), ...notes];
+      return [...before, ...notes];
     }
     const body = Buffer.concat(exchange.came).toString('utf8');
     exchange.came = [];
     const texts = messageTexts(exchange.stream ? eventData(body) : body);
-    const at = lines.time(frame.at);
+    const isDenied = messages.some(({ decision }) => decision?.effect === 'deny');
+    const why = isDenied ? 'denied' : 'the client was gone';
     const shown = messages.flatMap((message, index) => {
       const own = texts[index] ?? body;
-      const withheld =
-        frame.released === false ? terminal.paint('yellow', '  recorded, not released: the client was gone') : '';
+      const withheld = frame.released === false ? terminal.paint('yellow', `  recorded, not released: ${why}`) : '';
       return [`${at} ${lines.returned(message, exchange.asked, frame.from)}${withheld}`, ...value(payload(own))];
     });
-    return [...before, ...shown];
+    return [...before, ...shown, ...notes];
   }
 
   function find(exchange: string): Open {

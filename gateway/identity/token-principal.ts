@@ -3,6 +3,7 @@ import type { JWTPayload } from 'jose';
 import type { ConnectionConfig, IssuerConfig } from '../config.ts';
 import { GatewayError } from '../errors.ts';
 import type { Mapping } from './claims-mapping.ts';
+import { mayEnter } from './entering.ts';
 import { type Principal, sessionKeyOf } from './principal.ts';
 import { refuse } from './token-verify.ts';
 
@@ -20,7 +21,7 @@ export function principalOf(
   const email = issuer.mapping?.email === undefined ? ownClaim(payload, claims.email) : mapped.email;
   const clientId = ownClaim(payload, 'client_id') ?? ownClaim(payload, 'azp');
   const groups = mapped.groups ?? groupsOf(payload, claims.groups);
-  if (!groups.some((group) => connection.groups.includes(group))) throw new GatewayError('not_in_group');
+  if (!mayEnter(connection, groups)) throw new GatewayError('not_in_group');
   return {
     kind: kindOf(payload, issuer),
     issuer: issuer.issuer,

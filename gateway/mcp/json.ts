@@ -19,6 +19,7 @@ import {
   SIMPLE_ESCAPE,
   ZERO,
 } from './ascii.ts';
+import { parseJson } from './parse.ts';
 
 /** Why a body is not strict JSON. `at` is a byte offset; `words` never hold content: a key may be what a mask takes out. */
 interface JsonRefusal {
@@ -55,7 +56,7 @@ export function parseStrictJson(bytes: Uint8Array, limits: { readonly maxDepth?:
 
   let value: unknown;
   try {
-    value = JSON.parse(buffer.toString('utf8'));
+    value = parseJson(buffer);
   } catch {
     // The lexer accepts what JSON.parse accepts (a property test); should they ever differ, the stricter one wins.
     return refuse('syntax', 0, 'The body is not JSON.');

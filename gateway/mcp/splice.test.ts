@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { parseJson } from './parse.ts';
 import { type JsonPath, locate, removeElements, setMember, spliceBytes } from './splice.ts';
 import { JsonTextError } from './walk.ts';
 
@@ -157,10 +158,10 @@ describe('for any JSON', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.string(), spaced, (object, key, { value, indent }) => {
         const text = JSON.stringify([object], undefined, indent);
-        const set = JSON.parse(setMember(Buffer.from(text), [0, key], JSON.stringify(value)).toString());
-        const expected = JSON.parse(JSON.stringify(object));
+        const set = parseJson(setMember(Buffer.from(text), [0, key], JSON.stringify(value)));
+        const expected = parseJson(Buffer.from(JSON.stringify(object))) as object;
         Object.defineProperty(expected, key, {
-          value: JSON.parse(JSON.stringify(value)),
+          value: parseJson(Buffer.from(JSON.stringify(value))),
           enumerable: true,
           configurable: true,
           writable: true,

@@ -1,5 +1,6 @@
 /** Changes JSON where it stands: every byte outside an edit is the byte that was there. */
 import { COMMA } from './ascii.ts';
+import { parseJson } from './parse.ts';
 import { textOf, walkJson } from './walk.ts';
 
 /** Bytes `start` to `end` (exclusive) become `replacement`. */
@@ -112,7 +113,7 @@ export function locate(bytes: Buffer, path: JsonPath): Located[] {
 
 /**
  * The text without those elements of the array at `path` that are not to be kept, each taken out with one comma beside
- * it. `keep` gets the element as JSON.parse reads it. Where no array stands at the path nothing changes. Throws
+ * it. `keep` gets the element as parseJson reads it. Where no array stands at the path nothing changes. Throws
  * JsonTextError, and what `keep` throws.
  */
 export function removeElements(
@@ -145,7 +146,7 @@ export function removeMembers(bytes: Buffer, path: JsonPath, keys: readonly stri
 }
 
 function removals(bytes: Buffer, children: readonly Child[], keep: (index: number, value: unknown) => boolean): Edit[] {
-  const kept = children.map(({ start, end }, index) => keep(index, JSON.parse(bytes.toString('utf8', start, end))));
+  const kept = children.map(({ start, end }, index) => keep(index, parseJson(bytes.subarray(start, end))));
   return removedBy(bytes, children, kept);
 }
 

@@ -215,7 +215,9 @@ test('what it reads', () => {
 
 test('hostile texts take bounded time', () => {
   const began = performance.now();
-  evaluate('args.a.contains(args.b)', { a: 'a'.repeat(4_000_000), b: `b${'a'.repeat(1_000_000)}` });
+  // V8's own search takes minutes for it.
+  const halves = 'a'.repeat(500_000);
+  evaluate('args.a.contains(args.b)', { a: 'a'.repeat(4_000_000), b: `${halves}b${halves}` });
   evaluate('args.t.matches("^(a+)+$")', { t: `${'a'.repeat(100_000)}b` });
   const list = Array.from({ length: 1000 }, (_, index) => `g${index}`);
   evaluate('args.a.all(x, args.a.exists(y, x == y))', { a: list });

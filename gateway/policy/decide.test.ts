@@ -152,6 +152,7 @@ test('an awaited answer is masked as what can have let the server ask', () => {
     { name: 'ask', methods: ['elicitation/create'], effect: 'allow', maskRequests: ['card'] },
     { name: 'others', principals: { groups: ['nobody'] }, methods: ['*'], effect: 'allow', maskRequests: ['ip'] },
     { name: 'tools', tools: ['*'], effect: 'allow', maskRequests: ['email'] },
+    { name: 'shadow', methods: ['*'], effect: 'allow', maskRequests: ['jwt'], mode: 'shadow' },
   ]);
   const decision = decided(set, inputOf(undefined, undefined, { kind: 'response' }));
   assert.deepEqual([decision.effect, names(decision.maskRequests)], ['allow', ['card']]);

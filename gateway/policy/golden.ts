@@ -47,7 +47,7 @@ const caseSchema = section({
   }),
 });
 
-export const decisionsSchema = z.array(caseSchema);
+const decisionsSchema = z.array(caseSchema);
 
 export interface GoldenCase {
   readonly file: string;

@@ -9,7 +9,7 @@ import { BUILT_IN, type BuiltIn, type Detector } from './masks/detector.ts';
 import type { Pins } from './pins.ts';
 import type { Names, Rule } from './rule.ts';
 import type { WrittenRule } from './schema.ts';
-import { IMPLIED, LISTS, type Sort } from './subject.ts';
+import { IMPLIED, type Sort } from './subject.ts';
 
 export type AddProblem = (keys: readonly (string | number)[], problem: string, fix: string) => void;
 
@@ -116,15 +116,10 @@ function checkEffect(written: WrittenRule, add: AddProblem): void {
  * What the arguments of a rule's tools hold, where each is named to the letter and pinned on each of its connections.
  * Numbers stay untyped: JSON knows but one kind of them, and `args.n == 5` compares with another.
  */
-function argumentTypes(
-  { connections, names, methods }: Rule,
-  pins: ReadonlyMap<string, Pins>,
-): ArgumentTypes | undefined {
+function argumentTypes({ connections, names }: Rule, pins: ReadonlyMap<string, Pins>): ArgumentTypes | undefined {
   const tools = names.tools ?? [];
-  const isLiteral = (text: string) => !text.includes('*');
   if (tools.length === 0 || names.prompts !== undefined || names.resources !== undefined) return undefined;
-  if (![...tools, ...connections].every(isLiteral)) return undefined;
-  if (!methods.every((method) => method === 'tools/call' || LISTS.has(method))) return undefined;
+  // A glob is the name of no pin.
   const all = connections.map((connection) => pins.get(connection));
   const found = tools.map((name) => all.flatMap((one) => one?.tools.filter((tool) => tool.name === name) ?? []));
   if (all.includes(undefined) || found.some((one) => one.length === 0)) return undefined;

@@ -9,7 +9,7 @@ const NAME_FIX = 'Write up to 63 lower-case letters, digits or -.';
 const MINUTE = 60_000;
 
 /** Names of what no file says: decisions carry them where a rule's name would stand (decide.ts). */
-export const RESERVED: ReadonlySet<string> = new Set(['no-policy', 'base-protocol', 'awaited-response']);
+const RESERVED: ReadonlySet<string> = new Set(['no-policy', 'base-protocol', 'awaited-response', 'elicitation-hosts']);
 
 const MOST_VALUES = 1000;
 const list = <T extends z.ZodType>(item: T) => z.array(item).min(1).max(MOST_VALUES);

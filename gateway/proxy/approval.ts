@@ -139,7 +139,8 @@ function progressOf({ read, request }: Call): string | number | undefined {
   return isStream && (typeof token === 'string' || typeof token === 'number') ? token : undefined;
 }
 
-async function noted({ tap }: Call, state: ApprovalState): Promise<void> {
+async function noted({ tap, runtime, target }: Call, state: ApprovalState): Promise<void> {
+  runtime.metrics.approval(target.connection.name, state.state);
   const by = state.state === 'approved' ? { by: state.by } : {};
   try {
     await tap.approval({ id: state.id, state: state.state, ...by });

@@ -19,7 +19,7 @@ const MOST_ROUNDS = 16;
 const NOTHING_READ: Readings = new Map();
 
 export function createJudge(
-  runtime: Pick<Runtime, 'statements' | 'clock'>,
+  runtime: Pick<Runtime, 'statements' | 'clock' | 'metrics'>,
   { policy }: Pick<InForce, 'policy'>,
   target: Target,
   who: { readonly principal: Principal; readonly access: PolicyInput['access'] },
@@ -37,17 +37,22 @@ export function createJudge(
       now: runtime.clock.millis(),
     }),
     async decide(message, from) {
-      const input = judge.inputOf(message, from);
-      let readings = NOTHING_READ;
-      for (let round = 0; round < MOST_ROUNDS; round++) {
-        const made = policy.decide(input, readings, connection.dialect);
-        if (!('needs' in made)) return made;
-        readings = new Map([...readings, ...(await runtime.statements.read(made.needs, asker))]);
-      }
-      return { ...UNDECIDED, words: 'Its conditions ask for too many statements.' };
+      const made = await decideOn(judge.inputOf(message, from));
+      runtime.metrics.decided(connection.name, made.effect);
+      return made;
     },
   };
   return judge;
+
+  async function decideOn(input: PolicyInput): Promise<Decision> {
+    let readings = NOTHING_READ;
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const made = policy.decide(input, readings, connection.dialect);
+      if (!('needs' in made)) return made;
+      readings = new Map([...readings, ...(await runtime.statements.read(made.needs, asker))]);
+    }
+    return { ...UNDECIDED, words: 'Its conditions ask for too many statements.' };
+  }
 }
 
 /** What nobody has decided on does not pass. */

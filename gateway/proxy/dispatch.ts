@@ -45,7 +45,7 @@ async function attempt(
   const leave = await upstream.places.take(over, target.connection.limits.firstByte);
   try {
     mayStillGo(call);
-    const identity = await identityOf(call);
+    const identity = await identityOf(call, call.tap.exchange);
     reflection.watch([...used.headers, ...identity].map(([, value]) => value));
     const isMessage = target.transport === 'sse-message';
     const session = mcpSession === undefined || isMessage ? [] : [['mcp-session-id', mcpSession] as const];
@@ -77,17 +77,18 @@ function mayStillGo({ runtime, session, principal, read }: Call): void {
   if (freeze !== undefined) throw frozenError(freeze);
 }
 
-async function identityOf(call: Call): Promise<[string, string][]> {
-  const { runtime, inForce, target, session, principal, tap } = call;
+/** Who calls, signed, where the upstream is told. */
+export async function identityOf(call: Call, exchange: string): Promise<[string, string][]> {
+  const { runtime, inForce, target, session, principal } = call;
   const { identityHeader, name } = target.connection;
   if (identityHeader === undefined) return [];
   const { publicUrl } = inForce.config;
-  const facts = { publicUrl, connection: name, session: session.id, principal, exchange: tap.exchange };
+  const facts = { publicUrl, connection: name, session: session.id, principal, exchange };
   return [[identityHeader.toLowerCase(), await runtime.identity.sign(facts)]];
 }
 
 /** Which credential acts for this session is recorded before it does; every call that uses it waits for that. */
-async function noteCredential({ session }: Call, { version }: UsedCredential): Promise<void> {
+export async function noteCredential({ session }: Call, { version }: UsedCredential): Promise<void> {
   if (version === undefined) return;
   if (session.credential?.version !== version) {
     const noted = session.strand.commit({ type: 'event', event: { name: 'credential', credential: version } });

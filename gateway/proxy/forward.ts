@@ -44,7 +44,7 @@ export async function forward(call: Call, place: Place): Promise<void> {
     eventBytes: target.connection.limits.eventBytes,
     firstByte: target.connection.limits.firstByte,
     idleStream: target.connection.limits.idleStream,
-    hold: holdFor(call, masks),
+    hold: holdFor(call),
     mostBytes: mostBytesOf(call),
     wayBack: wayBackFor(call, masks, over.signal),
     checkHeaders: (headers) => checkHeaders(headers, masks),
@@ -112,9 +112,8 @@ function checkHeaders(headers: readonly string[], masks: Masks): void {
 }
 
 /** What is looked at as a whole is held until it has ended. */
-function holdFor({ inForce, target, read }: Call, masks: Masks): Hold | undefined {
+function holdFor({ inForce, target, read }: Call): Hold | undefined {
   const { eventBytes } = target.connection.limits;
-  if (!isNone(masks) || target.connection.data === 'pci') return { bytes: eventBytes, what: 'all' };
   // Under rules whatever it says that it is: there are clients that read messages out of any body.
   if (inForce.policy.set !== ALLOW_ALL) return { bytes: eventBytes, what: 'all' };
   const listsTasks = read.messages.some(({ method }) => method === 'tasks/list');
@@ -146,12 +145,14 @@ function wayBackFor(call: Call, masks: Masks, over: AbortSignal): WayBack {
       }),
     );
     if (asksForList(read)) stages.push(createListStage(call));
+    const mask = createMaskStage(masks, target.connection, taggerOf(session, runtime.maskKey(inForce)));
+    stages.push(mask, (part) => {
+      runtime.metrics.masked(target.connection.name, part.masks ?? []);
+      return part;
+    });
+    // Behind the masks: what they take out is shown to no other service either.
+    if (call.decisions.some(({ screens }) => screens.length > 0)) stages.push(createScreeningStage(call, over));
   }
-  if (!isNone(masks) || target.connection.data === 'pci') {
-    stages.push(createMaskStage(masks, target.connection, taggerOf(session, runtime.maskKey(inForce))));
-  }
-  // Behind the masks: what they take out is shown to no other service either.
-  if (call.decisions.some(({ screens }) => screens.length > 0)) stages.push(createScreeningStage(call, over));
   return createWayBack(screen, stages);
 }
 

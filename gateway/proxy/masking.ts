@@ -28,8 +28,6 @@ export interface Masks {
   readonly replaceBlobs: readonly string[];
 }
 
-export const NO_MASKS: Masks = { detectors: [], replaceBlobs: [] };
-
 export function isNone({ detectors, replaceBlobs }: Masks): boolean {
   return detectors.length === 0 && replaceBlobs.length === 0;
 }
@@ -103,8 +101,10 @@ export function maskRequest(
 }
 
 export function createMaskStage(masks: Masks, { data }: Pick<ConnectionConfig, 'data'>, tagger: Tagger): Stage {
-  const seek = { ...seekingFor(masks.detectors, data, tagger), replaceBlobs: masks.replaceBlobs };
   return (part) => {
+    const own = part.decisions === undefined ? masks : union([masks, answerMasksOf(part.decisions)]);
+    if (isNone(own) && data !== 'pci') return part;
+    const seek = { ...seekingFor(own.detectors, data, tagger), replaceBlobs: own.replaceBlobs };
     const { bytes, spans } = guarded('outcome_withheld', () => {
       if (part.event === true) return maskEvent(sseOf(part), { ...seek, where: 'response' });
       if (part.comment === true || part.json !== true) return maskText(part.bytes, seek);
@@ -113,8 +113,9 @@ export function createMaskStage(masks: Masks, { data }: Pick<ConnectionConfig, '
     if (spans.length === 0) return part;
     const masked = { ...part, bytes, masks: spans };
     if (part.data === undefined) return masked;
-    const data = dataOf(part, bytes);
-    return { ...masked, data, ...(part.messages === undefined ? {} : { messages: renamed(part.messages, data) }) };
+    const read = dataOf(part, bytes);
+    const messages = part.messages === undefined ? {} : { messages: renamed(part.messages, read) };
+    return { ...masked, data: read, ...messages };
   };
 }
 

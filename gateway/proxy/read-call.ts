@@ -10,7 +10,7 @@ import { changedTool } from './changed-tool.ts';
 import { createJudge, type Judge, recordedDecision, refusalOf, UNDECIDED } from './decisions.ts';
 import type { Call } from './exchange.ts';
 import { findBeside } from './masked-headers.ts';
-import { isNone, maskRequest, NO_MASKS, requestMasksOf, requestMasksOn, taggerOf, union } from './masking.ts';
+import { isNone, maskRequest, requestMasksOf, requestMasksOn, taggerOf, union } from './masking.ts';
 import { withoutOwnState } from './own-state.ts';
 import type { Place } from './place.ts';
 import { type ReadRequest, readBodiless, readBody, readPost } from './read-request.ts';
@@ -139,14 +139,15 @@ function maskIt(
 ): MaskedBody {
   // What a task is given goes to a call whose rule is not asked now.
   const isKnown = decisions !== undefined && !messages.some(({ method }) => method === 'tasks/update');
-  const all = isKnown ? NO_MASKS : requestMasksOn(inForce.policy, target.connection.name);
-  const masks = union([requestMasksOf(decisions ?? []), all]);
+  const all = isKnown ? [] : [requestMasksOn(inForce.policy, target.connection.name)];
+  const masks = union([requestMasksOf(decisions ?? []), ...all]);
   const { hidden, isMeant } = findBeside(request.rawHeaders, target.search, masks);
   try {
     const made =
       body.length === 0 || (isNone(masks) && target.connection.data !== 'pci')
         ? { bytes: body, spans: [] }
         : maskRequest(body, masks, target.connection, taggerOf(session, runtime.maskKey(inForce)));
+    runtime.metrics.masked(target.connection.name, made.spans);
     // Mcp-Param-* mirrors arguments (2026-07-28, "Custom Headers from Tool Parameters"): it would hold what was taken out.
     const mirrors = made.spans.length > 0 && [...hidden].some((name) => name.startsWith('mcp-param-'));
     const masked = { body: made.bytes, hidden, masks: made.spans };

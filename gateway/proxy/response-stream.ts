@@ -2,6 +2,7 @@
 import { GatewayError } from '../errors.ts';
 import { createMessageScanner } from '../mcp/scan.ts';
 import { createSseSplitter, type SsePart } from '../mcp/sse.ts';
+import type { Decision } from '../policy/decision.ts';
 import type { RecordedMask, RecordedVerdict, ReturnedMessage } from '../recording/frame.ts';
 import { wholeCharacters } from './tap.ts';
 
@@ -25,6 +26,8 @@ export interface OutPart {
   readonly json?: true;
   /** An event or a comment that the stream's end broke off. */
   readonly incomplete?: boolean;
+  /** Of what a server asks or tells in it: what rules take out of that is taken out of it, besides what its call's do. */
+  readonly decisions?: readonly Decision[];
   /** What was taken out of it, and what its screening said. */
   readonly masks?: readonly RecordedMask[];
   readonly screened?: readonly RecordedVerdict[];

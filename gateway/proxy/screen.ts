@@ -5,6 +5,7 @@
 import type { ConnectionConfig } from '../config.ts';
 import { GatewayError } from '../errors.ts';
 import { handlesSaid, keepTasks, mayHoldHandles, type Named, tasksListed } from '../mcp/handles.ts';
+import { parseJson } from '../mcp/parse.ts';
 import { withData } from '../mcp/sse.ts';
 import type { EventIds } from '../sessions/event-ids.ts';
 import type { Handles } from '../sessions/handles.ts';
@@ -166,7 +167,7 @@ function parsed(data: Buffer): readonly unknown[] | undefined {
   try {
     // `Response.json()` and its like skip a byte order mark.
     const start = data.subarray(0, BOM.length).equals(BOM) ? BOM.length : 0;
-    const value: unknown = JSON.parse(data.toString('utf8', start));
+    const value: unknown = parseJson(data.subarray(start));
     return Array.isArray(value) ? value : [value];
   } catch {
     return undefined;

@@ -3,6 +3,7 @@
  * recorded, parts of answers before they are released. The verdict is recorded; without one `enforce` refuses.
  */
 import { type Fate, GatewayError } from '../errors.ts';
+import { parseJson } from '../mcp/parse.ts';
 import type { Decision } from '../policy/decision.ts';
 import type { ScreenedPart } from '../policy/rule.ts';
 import { textOf } from '../policy/screened-text.ts';
@@ -68,7 +69,7 @@ export function createScreeningStage({ runtime, decisions, read }: Call, over: A
 /** Of every message in it; of what is no JSON all of it. */
 export function textIn(data: Buffer, part: ScreenedPart): string {
   try {
-    const said: unknown = JSON.parse(data.toString('utf8'));
+    const said: unknown = parseJson(data);
     return (Array.isArray(said) ? said : [said]).map((one) => textOf(one, part)).join('\n');
   } catch {
     return data.toString('utf8');

@@ -38,7 +38,8 @@ export function createServerMessages(input: ServerMessagesInput): Stage {
     const decided: (Decision | undefined)[] = [];
     for (const one of said) decided.push(await decideOn(one));
     const messages = part.messages?.map((message, index) => withDecision(message, decided[index]));
-    const looked = messages === undefined ? part : { ...part, messages };
+    const decisions = decided.filter((decision) => decision !== undefined);
+    const looked = { ...part, decisions, ...(messages === undefined ? {} : { messages }) };
     const denied = decided.flatMap((decision, index) => (decision?.effect === 'deny' ? [{ decision, index }] : []));
     if (denied.length === 0) return looked;
     // Of several messages in one body none can be left out, and a call's own answer is waited for.

@@ -39,10 +39,22 @@ const client = z.looseObject({
   version: z.string().optional(),
   address: z.string().optional(),
 });
+const verdicts = z.array(
+  z.looseObject({
+    rule: z.string(),
+    part: z.string(),
+    verdict: z.string(),
+    details: z.array(z.string()).optional(),
+  }),
+);
+const masks = z.array(z.looseObject({ at: count, length: count, detector: z.string(), hmac: z.string() }));
 const decision = z.looseObject({
   effect: z.string(),
   rules: z.array(z.string()),
   decision_id: z.string(),
+  masks: z.array(z.string()).optional(),
+  shadow: z.looseObject({ effect: z.string(), rules: z.array(z.string()) }).optional(),
+  screened: verdicts.optional(),
 });
 
 export const readers = { principal, client };
@@ -75,6 +87,8 @@ const KNOWN = {
         decision,
       }),
     ),
+    from: z.literal('gateway').optional(),
+    masks: masks.optional(),
     refused: z.string().optional(),
   }),
   response: z.looseObject({
@@ -98,9 +112,12 @@ const KNOWN = {
             name: z.string().optional(),
             error: z.number().optional(),
             isError: z.literal(true).optional(),
+            decision: decision.optional(),
           }),
         )
         .optional(),
+      masks: masks.optional(),
+      screened: verdicts.optional(),
     })
     .and(piece),
   end: z.looseObject({

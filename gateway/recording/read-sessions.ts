@@ -52,6 +52,10 @@ export interface SessionInfo {
   /** Tool results with `isError`. */
   readonly toolErrors: number;
   readonly gaps: number;
+  /** How often a call was made to wait for a person. */
+  readonly approvals: number;
+  /** Values that masks took out. */
+  readonly masked: number;
   readonly bytes: { readonly request: number; readonly released: number };
   readonly methods: Readonly<Record<string, number>>;
   readonly tools: Readonly<Record<string, number>>;
@@ -197,6 +201,8 @@ function joinStrands(reports: readonly StrandReport[]): SessionInfo {
     errors: sum((summary) => summary.errors),
     toolErrors: sum((summary) => summary.toolErrors),
     gaps: sum((summary) => summary.gaps),
+    approvals: sum((summary) => summary.approvals ?? 0),
+    masked: sum((summary) => summary.masked ?? 0),
     bytes: { request: sum((summary) => summary.bytes.request), released: sum((summary) => summary.bytes.released) },
     methods,
     tools: addUp(summaries.map((summary) => summary.tools)),

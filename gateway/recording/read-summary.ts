@@ -27,6 +27,8 @@ const summary = z.looseObject({
   toolErrors: count,
   refused: count,
   gaps: count,
+  approvals: count.optional(),
+  masked: count.optional(),
   bytes: z.looseObject({ request: count, released: count }),
   methods: names,
   tools: names,

@@ -66,6 +66,8 @@ test('sessions come newest first, counted from summaries and, while live, from f
       errors: 0,
       toolErrors: 1,
       gaps: 0,
+      approvals: 0,
+      masked: 0,
       bytes: undefined,
       methods: { 'tools/call': 2 },
       tools: { query: 2 },

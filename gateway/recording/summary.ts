@@ -25,6 +25,10 @@ export interface StrandSummary {
   /** Tool results with `isError`. */
   toolErrors: number;
   gaps: number;
+  /** How often a call was made to wait for a person; absent where none was. */
+  approvals?: number;
+  /** Values that masks took out, of requests and answers; absent where none was. */
+  masked?: number;
   bytes: { request: number; released: number };
   methods: Record<string, number>;
   tools: Record<string, number>;
@@ -76,12 +80,19 @@ export function foldFrame(summary: StrandSummary, frame: Frame): void {
       summary.exchanges++;
       summary.bytes.request += frame.bytes;
       if (frame.refused !== undefined) summary.refused++;
+      noteMasks(summary, frame.masks);
       for (const message of frame.messages) {
         summary.messages++;
         if (message.decision.effect === 'deny') summary.denied++;
         if (message.method !== undefined) count(summary.methods, message.method);
         if (message.method === 'tools/call' && message.name !== undefined) count(summary.tools, message.name);
       }
+      break;
+    case 'data':
+      noteMasks(summary, frame.masks);
+      break;
+    case 'approval':
+      if (frame.approval.state === 'pending') summary.approvals = (summary.approvals ?? 0) + 1;
       break;
     case 'end':
       summary.bytes.released += frame.bytes?.released ?? 0;
@@ -102,6 +113,10 @@ export function foldFrame(summary: StrandSummary, frame: Frame): void {
       summary.reason = frame.reason;
       break;
   }
+}
+
+function noteMasks(summary: StrandSummary, masks: readonly unknown[] = []): void {
+  if (masks.length > 0) summary.masked = (summary.masked ?? 0) + masks.length;
 }
 
 function noteCredential(summary: StrandSummary, version: string): void {

@@ -1,5 +1,6 @@
 /** Reads what a stdio server wrote, as far as the host must: which message it is, and what it belongs to. Pure. */
 import { isUtf8 } from 'node:buffer';
+import { parseJson } from '../mcp/parse.ts';
 import { findMembers, type Range } from './members.ts';
 
 /** An id or token, where it stands in the line and as text that tells `1` from `"1"`. */
@@ -64,7 +65,7 @@ export function readServerMessage(line: Buffer): ServerMessage | undefined {
 function parse(line: Buffer): unknown {
   if (!isUtf8(line)) return undefined;
   try {
-    return JSON.parse(line.toString('utf8'));
+    return parseJson(line);
   } catch {
     return undefined;
   }
@@ -83,7 +84,7 @@ function readMeta(line: Buffer, holder: Range | undefined): { subscription?: Ref
 
 function reference(line: Buffer, at: Range | undefined): Reference | undefined {
   if (at === undefined) return undefined;
-  const value: unknown = JSON.parse(line.toString('utf8', at.start, at.end));
+  const value: unknown = parseJson(line.subarray(at.start, at.end));
   return typeof value === 'string' || typeof value === 'number' ? { at, key: keyOf(value) } : undefined;
 }
 

@@ -64,7 +64,7 @@ export function fuzz(
       const details = fc.check(property, { numRuns, seed }) as fc.RunDetails<unknown>;
       runs += details.numRuns;
       if (details.failed) {
-        failures.push({ property: name, seed, runs: numRuns, report: fc.defaultReportMessage(details) ?? '' });
+        failures.push({ property: name, seed, runs: numRuns, report: reportOf(details) });
         break;
       }
       progress(`${name}: ${runs} of ${wanted}`);
@@ -73,6 +73,11 @@ export function fuzz(
   });
   const runs = properties.reduce((sum, each) => sum + each.runs, 0);
   return { seed: order.seed, runs, seconds: seconds(begun), properties, failures };
+}
+
+function reportOf(details: fc.RunDetails<unknown>): string {
+  const error = details.errorInstance;
+  return [fc.defaultReportMessage(details), error instanceof Error ? error.stack : error].join('\n');
 }
 
 function seconds(since: number): number {

@@ -4,13 +4,11 @@ import { parseStrictJson } from '../../gateway/mcp/json.ts';
 import { createMessageScanner } from '../../gateway/mcp/scan.ts';
 import { removeElements, setMember } from '../../gateway/mcp/splice.ts';
 import { JsonTextError, textOf, walkJson } from '../../gateway/mcp/walk.ts';
-import { createWhim, cut, cuts, nearlyJson, parsed, texts, values, whims, written } from './generate.ts';
-
-const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/gs;
+import { createWhim, cut, cuts, nearlyJson, parsed, texts, tokensOf, values, whims, written } from './generate.ts';
 
 /** Why a text that JSON.parse takes is not to be taken, found by another way than the lexer's. */
 function ambiguous(text: string): boolean {
-  const tokens = text.match(TOKEN) ?? [];
+  const tokens = tokensOf(text);
   const open: Set<string>[] = [];
   return tokens.some((token, index) => {
     if (token === '{' || token === '[') open.push(new Set());
@@ -112,7 +110,8 @@ export const splice = fc.property(
     if (kept.length === list.length) assert.equal(left, bytes);
     const set = setMember(bytes, ['result', 'scope'], '"private"').toString();
     assert.equal(set.length, text.length + ',"scope":"private"'.length);
-    assert.equal((JSON.parse(set) as { result: { scope: string } }).result.scope, 'private');
+    const read = parsed(set)?.value as { result: { scope: string } } | undefined;
+    assert.equal(read?.result.scope, 'private');
     assert.equal(setMember(Buffer.from(set), ['result', 'scope'], '"private"').toString(), set);
   },
 );

@@ -103,6 +103,9 @@ test('a person of the domain logs in, with groups through groups, over pages', a
     ['hd', 'access_type', 'prompt', 'scope'].map((name) => asked.get(name)),
     ['example.com', 'offline', 'consent', 'openid profile email'],
   );
+  const chosen = await provider.begin({ state: 'a', callback: CALLBACK, fresh: true });
+  assert.equal(new URL(chosen.url).searchParams.get('prompt'), 'select_account consent');
+  assert.equal(new URL(chosen.url).searchParams.get('max_age'), null);
   const several = open({ hostedDomains: ['example.com', 'example.org'] });
   const { url } = await several.begin({ state: 'a', callback: CALLBACK });
   assert.equal(new URL(url).searchParams.get('hd'), '*');

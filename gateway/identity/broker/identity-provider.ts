@@ -87,6 +87,8 @@ export type LoginRefusal =
   | 'not_in_group'
   /** An operator keeps them out. */
   | 'principal_blocked'
+  /** They had to prove anew who they are, and did not. */
+  | 'not_fresh'
   /** The login took too long, was used before, or is another browser's. */
   | 'login_over';
 

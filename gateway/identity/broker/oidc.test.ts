@@ -5,6 +5,7 @@ import { type OidcIdp, startOidcIdp } from '../../../test/oidc-idp.ts';
 import type { OidcConfig } from '../../config-login.ts';
 import { type BrokeredIdentity, type IdentityProvider, type LoginRefusal, LoginRefused } from './identity-provider.ts';
 import { createOidcProvider } from './oidc.ts';
+import { authenticatedOf } from './person.ts';
 import { loggedWords } from './refusal.ts';
 
 const CALLBACK = 'https://mcp.example.com/oauth/callback/okta';
@@ -75,6 +76,35 @@ async function refused(work: Promise<unknown>, code: LoginRefusal): Promise<Logi
   for (const secret of [...idp.secrets, 'CANARY-words']) assert.ok(!words.includes(secret), words);
   return error;
 }
+
+test('who has to prove anew who they are is asked for that, and the ID token says when they did', async () => {
+  const provider = open();
+  const state = randomUUID();
+  const begin = async (fresh: { fresh?: true }) => {
+    const { url, memory } = await provider.begin({ state, callback: CALLBACK, ...fresh });
+    return { url: await idp.browse(url), login: { state, callback: CALLBACK, memory } };
+  };
+  await begin({});
+  assert.equal(idp.lastAuthorization().get('prompt'), null);
+  assert.equal(idp.lastAuthorization().get('max_age'), null);
+  for (const [auth_time, authenticated] of [
+    [undefined, undefined],
+    [1_700_000_000, 1_700_000_000],
+  ]) {
+    idp.misbehave.idToken = { auth_time };
+    const { url, login } = await begin({ fresh: true });
+    assert.equal(idp.lastAuthorization().get('prompt'), 'login');
+    assert.equal(idp.lastAuthorization().get('max_age'), '0');
+    assert.equal((await provider.finish({ url }, login)).authenticated, authenticated);
+  }
+  for (const auth_time of ['1700000000', null, -1]) {
+    idp.misbehave.idToken = { auth_time };
+    const { url, login } = await begin({ fresh: true });
+    await refused(provider.finish({ url }, login), 'answer_invalid');
+    // Whatever a library lets pass one day is long ago.
+    assert.ok(Number(authenticatedOf({ auth_time }).authenticated) <= 0);
+  }
+});
 
 test('a person logs in, and every guard of the protocol is asked for', async () => {
   const provider = open();

@@ -19,6 +19,8 @@ const WORDS: Record<LoginRefusal, string> = {
   groups_unknown: 'Your groups could not be found out, so nobody can say what you may use. Tell who runs this gateway.',
   not_in_group: 'You are in no group that may use this. Ask for access where you work.',
   principal_blocked: 'An operator keeps you out until that is lifted.',
+  not_fresh:
+    'The login service did not ask you again who you are, and nobody decides on a login of earlier. Log out there, then try again.',
   login_over: 'This login is over. Start again where you came from.',
 };
 

@@ -130,8 +130,25 @@ test('a person logs in, whatever a good answer looks like', async () => {
   };
   for (const [what, [how, differs = {}]] of Object.entries(good)) {
     const identity = await logIn(how).catch((error: unknown) => error);
-    assert.deepEqual(identity, { ...ana, ...differs }, what);
+    assert.deepEqual(identity, { ...ana, ...differs, authenticated: NOW / 1000 }, what);
   }
+});
+
+test('who has to prove anew who they are is asked for that, and the assertion says when they did', async () => {
+  const from = provider();
+  const { url, memory } = await from.begin({ state: STATE, callback: CALLBACK, fresh: true });
+  const request = idp.read(url);
+  assert.match(request.xml, / ForceAuthn="true"/);
+  assert.doesNotMatch((await begun()).request.xml, /ForceAuthn/);
+  const earlier = (xml: string): string => xml.replace(/AuthnInstant="[^"]+"/, 'AuthnInstant="2026-11-22T09:00:00Z"');
+  const form = idp.answer(request, { rewrite: earlier });
+  const identity = await from.finish({ url: new URL(CALLBACK), form }, { state: STATE, callback: CALLBACK, memory });
+  assert.equal(identity.authenticated, (NOW - 3_600_000) / 1000);
+  const twice = (xml: string): string =>
+    xml.replace(/<saml:AuthnStatement[\s\S]*<\/saml:AuthnStatement>/, (one) => one + earlier(one));
+  assert.equal((await logIn({ rewrite: twice })).authenticated, (NOW - 3_600_000) / 1000, 'the first of two counts');
+  const none = (xml: string): string => xml.replace(/ AuthnInstant="[^"]+"/, '');
+  assert.equal((await logIn({ rewrite: none })).authenticated, undefined);
 });
 
 test('an answer that was not made for this login is refused', async () => {

@@ -4,6 +4,7 @@
  */
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import { Client } from 'undici';
+import { parseJson } from '../../mcp/parse.ts';
 import { type AddressClass, classifyAddress } from '../../proxy/address.ts';
 
 /** Why there is no document. For the log; whoever asked for it is not told. */
@@ -173,7 +174,7 @@ async function readAtMost(body: AsyncIterable<Buffer>): Promise<Buffer> {
 
 function parsed(bytes: Buffer): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return parseJson(Buffer.from(new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
   } catch {
     // Its words could repeat the body.
     throw new DocumentUnavailable('not_acceptable');

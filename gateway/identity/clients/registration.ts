@@ -3,6 +3,7 @@
  * register, so an id proves nothing about who holds it; it only says where its logins come back to.
  */
 import { z } from 'zod';
+import { parseJson } from '../../mcp/parse.ts';
 import type { Keyring } from '../keyring.ts';
 import { type ProviderClient, personalClient } from './client.ts';
 import { cleanName } from './client-name.ts';
@@ -155,7 +156,7 @@ export function openClientId(keyring: Keyring, clientId: string, rules: Registra
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(Buffer.from(text));
   } catch {
     return undefined;
   }

@@ -37,19 +37,22 @@ ${noticeOf(page)}
 <div class="card stack">
 <h1>Access for a time</h1>
 ${ways.length === 0 && html`<p class="soft">There is no connection that you get into this way.</p>`}
-<ul class="rows">
+${
+  ways.length > 0 &&
+  html`<ul class="rows">
 ${ways.map((way) => html`<li><div>${outside(way.title, 120)}<p>${wordsOf(way)}</p></div><a class="button little" href="${href(way.name)}">Get in<span class="unseen"> to ${outside(way.title, 60)}</span></a></li>`)}
-</ul>
+</ul>`
+}
 </div>
 <div class="card stack">
 <h2>Requests</h2>
 ${requests.length === 0 && html`<p class="soft">There is none of yours, and none for you.</p>`}
-<ul class="rows">${requests.map((one) => requestRow(one, page))}</ul>
+${requests.length > 0 && html`<ul class="rows">${requests.map((one) => requestRow(one, page))}</ul>`}
 </div>
 <div class="card stack">
 <h2>Access windows</h2>
 ${windows.length === 0 && html`<p class="soft">There is none.</p>`}
-<ul class="rows">${windows.map((one) => windowRow(one, page))}</ul>
+${windows.length > 0 && html`<ul class="rows">${windows.map((one) => windowRow(one, page))}</ul>`}
 </div>
 </div>`,
   });

@@ -33,12 +33,13 @@ export function approvalPage(page: ApprovalPage): Page {
 ${noticeOf(page)}
 <div class="card stack">
 <div class="title"><h1>${outside(call.name ?? call.method, 200)} on ${outside(call.title ?? call.connection, 120)}</h1>${statePill(state)}</div>
-${state.state !== 'pending' && standing(state, page.now)}
+${state.state !== 'pending' && standing(state, page.now, 'decider')}
 <div class="stack near"><p class="code">${code}</p>
 <p class="small soft">Whoever asked sees the same code. If theirs is another one, this is another call.</p></div>
-<dl class="facts">${callFacts(page)}</dl>
+<dl class="facts">${whatIsAsked(page)}</dl>
 <h2>Arguments</h2>
 ${argumentsOf(page)}
+<dl class="facts">${whatItBinds(page)}</dl>
 ${decide.kind === 'login' && loginAgain(decide, 'decide')}
 ${decide.kind === 'form' && decisionForm(decide, state)}
 </div>
@@ -46,11 +47,11 @@ ${decide.kind === 'form' && decisionForm(decide, state)}
   });
 }
 
-function callFacts({ request, now }: ApprovalPage): (Html | undefined)[] {
+function whatIsAsked({ request, now }: ApprovalPage): (Html | undefined)[] {
   const { call, at, expires, state } = request;
   return [
     fact('Asked by', personFacts(call.principal)),
-    fact('With', call.client !== undefined && html`<span class="mono">${outside(call.client, 300)}</span>`),
+    fact('Client', call.client !== undefined && html`<span class="mono">${outside(call.client, 300)}</span>`),
     fact(
       'Connection',
       html`<strong>${outside(call.title ?? call.connection)}</strong><p class="mono">${outside(call.connection)} · ${outside(call.origin, 300)}</p>`,
@@ -60,11 +61,16 @@ function callFacts({ request, now }: ApprovalPage): (Html | undefined)[] {
     fact('Because of', html`${call.rules.map(ruleFacts)}`),
     fact('Asked', time(at, now)),
     fact('Void', state.state === 'pending' && html`${time(expires, now)} if nobody decides`),
+  ];
+}
+
+function whatItBinds({ request: { call, hash } }: ApprovalPage): (Html | undefined)[] {
+  return [
+    fact('This call', html`${digest(hash)}<p>SHA-256 over all that an approval binds</p>`),
     fact('Policy', digest(call.policy)),
     fact('Pinned tool', call.tool !== undefined && digest(call.tool)),
-    fact('This call', html`${digest(request.hash)}<p>SHA-256 over all that an approval binds</p>`),
-    fact('Session', html`<span class="mono small">${outside(call.session, 64)}</span>`),
-    fact('Exchange', html`<span class="mono small">${outside(call.exchange, 64)}</span>`),
+    fact('Session', digest(call.session)),
+    fact('Exchange', digest(call.exchange)),
   ];
 }
 
@@ -111,12 +117,13 @@ export function askedPage(page: AskedPage): Page {
     title: 'Your call',
     width: 'narrow',
     header: header(page),
+    formOrigins: [],
     opener: 'cut',
     main: html`<div class="card stack">
 <h1>Your call of ${outside(call.name ?? call.method, 200)}</h1>
 <p class="code">${code}</p>
 <p class="small soft">Your client shows the same code, and so does the page of who decides. If yours is another one, somebody else made this call.</p>
-${standing(state, now)}
+${standing(state, now, 'asker')}
 <dl class="facts">
 ${fact('Connection', html`${outside(call.title ?? call.connection)}`)}
 ${fact('Made by', personFacts(call.principal))}
@@ -127,12 +134,12 @@ ${state.state === 'pending' && fact('Void', time(expires, now))}
   });
 }
 
-function standing(state: ApprovalState, now: number): Html {
+function standing(state: ApprovalState, now: number, reader: 'asker' | 'decider'): Html {
   switch (state.state) {
     case 'pending':
       return html`<p class="note" role="status"><strong>Waiting.</strong> Nobody has decided yet. Load this page again to see.</p>`;
     case 'approved':
-      return html`<p class="note good" role="status"><strong>Approved</strong> by ${outside([...new Set(state.by.map(({ subject }) => subject))].join(', '), 300)}. Make exactly the same call again before ${time(state.until, now)}: it works once.</p>`;
+      return html`<p class="note good" role="status"><strong>Approved</strong> by ${outside([...new Set(state.by.map(({ subject }) => subject))].join(', '), 300)}. ${reader === 'asker' ? 'Make exactly the same call again, with the same login of your client,' : 'Who asked makes exactly the same call again'} before ${time(state.until, now)}: it works once.</p>`;
     case 'denied':
       return html`<p class="note bad" role="status"><strong>Denied</strong> by ${outside(state.by, 255)}. ${state.reason !== undefined && outside(state.reason, 500)}</p>`;
     case 'void':
@@ -146,7 +153,7 @@ const VOID = {
   unreadable: 'What is stored of it can not be read, so it is void. Make the call again to ask anew.',
 } as const;
 
-export function statePill({ state }: ApprovalState): Html {
+function statePill({ state }: ApprovalState): Html {
   const look = { pending: 'warn', approved: 'good', denied: 'bad', void: '' }[state];
   const words = { pending: 'Waits', approved: 'Approved', denied: 'Denied', void: 'Over' }[state];
   return html`<span class="pill ${look}">${words}</span>`;
@@ -158,7 +165,7 @@ export interface ApprovalsPage extends Around {
 
 /** What waits for a person. */
 export function approvalsPage(page: ApprovalsPage): Page {
-  const { requests, publicUrl, now } = page;
+  const { requests } = page;
   return renderPage({
     status: 200,
     title: 'Approvals',
@@ -171,18 +178,14 @@ ${noticeOf(page)}
 <div class="card stack">
 <h1>Calls that wait for you</h1>
 ${requests.length === 0 && html`<p class="soft">There is none. Who needs you sends you a link.</p>`}
-<ul class="rows">
-${requests.map(
-  ({
-    id,
-    code,
-    expires,
-    call,
-  }) => html`<li><div><a href="${exact(`${publicUrl}/approvals/${id}`)}">${outside(call.name ?? call.method, 120)} on ${outside(call.title ?? call.connection, 80)}</a>
-<p>${outside(call.principal.email ?? call.principal.subject, 254)}${call.principal.kind === 'agent' && ' (agent)'} · void ${time(expires, now)}</p></div><span class="mono">${code}</span></li>`,
-)}
-</ul>
+${requests.length > 0 && html`<ul class="rows">${requests.map((one) => waitingRow(one, page))}</ul>`}
 </div>
 </div>`,
   });
+}
+
+function waitingRow({ id, code, expires, call }: ApprovalRequest, { publicUrl, now }: Around): Html {
+  const { email, subject, kind } = call.principal;
+  return html`<li><div><a href="${exact(`${publicUrl}/approvals/${id}`)}">${outside(call.name ?? call.method, 120)} on ${outside(call.title ?? call.connection, 80)}</a>
+<p>${outside(email ?? subject, 254)}${kind === 'agent' && ' (agent)'} · void ${time(expires, now)}</p></div><span class="mono">${code}</span></li>`;
 }

@@ -44,6 +44,8 @@ export interface PageConnection {
     | { readonly state: 'needed' }
     | { readonly state: 'connected'; readonly since: number }
     | { readonly state: 'failed'; readonly words: string };
+  /** Where it is entered for a time: how, and where one asks. */
+  readonly access?: { readonly words: string; readonly href: string };
 }
 
 interface Around {
@@ -60,6 +62,11 @@ export function connectionCard(connection: PageConnection, around: Around): Html
       ? html`<span class="pill">Recorded</span>`
       : html`<span class="pill warn">Not recorded</span>`
   }</div></div>
+${
+  connection.access !== undefined &&
+  html`<div class="note stack near"><p>${connection.access.words}</p>
+<p><a class="button little" href="${exact(connection.access.href)}">Get access<span class="unseen"> to ${outside(title, 60)}</span></a></p></div>`
+}
 ${account(connection, around)}
 ${lastError(connection.lastError, around.now)}
 <div class="stack near">

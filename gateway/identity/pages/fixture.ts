@@ -1,4 +1,12 @@
 /** For tests: each page, as it is most of the time and as somebody wants it who means harm. */
+import type { ApprovalRequest } from '../../sessions/approval.ts';
+import type { AccessRequest, Window } from '../../sessions/window.ts';
+import { accessPage, type EnterPage, enterPage } from './access.ts';
+import { accessRequestPage, windowPage } from './access-item.ts';
+import { allowCommandPage } from './allow-command.ts';
+import { type ApprovalPage, approvalPage, approvalsPage, askedPage } from './approval.ts';
+import type { Around } from './approver.ts';
+import { showArguments } from './arguments.ts';
 import { type ConnectPage, connectPage } from './connect.ts';
 import { type ConsentQuestion, consentPage } from './consent.ts';
 import { messagePage } from './message.ts';
@@ -53,6 +61,7 @@ const connect: ConnectPage = {
         reference: '0193-7c1e-4b55',
       },
       account: { state: 'needed' },
+      access: { words: 'Access is given for a time: on request.', href: 'https://mcp.example.com/access/tickets' },
     },
     {
       name: 'wiki',
@@ -83,6 +92,89 @@ export const hostileConnection = {
   lastError: { at: NOW, words: HOSTILE, reference: HOSTILE },
   account: { state: 'failed', words: HOSTILE },
 } as const;
+
+const around: Around = {
+  publicUrl: 'https://mcp.example.com',
+  who: { name: 'Bob Lindqvist', provider: 'Okta' },
+  signOut: { action: '/sign-out', csrf: 'csrf-of-this-browser' },
+  now: NOW,
+};
+const hostileAround: Around = { ...around, who: { name: HOSTILE, provider: HOSTILE }, notice: 'Done.' };
+const UUID = '0193f0a2-7c1e-7b55-9c1d-2f6f0f3f1a11';
+const target = { action: '/post', csrf: 'csrf-of-this-browser' };
+
+const call: ApprovalRequest = {
+  id: UUID,
+  code: 'M78H-TVWG',
+  at: NOW,
+  expires: NOW + HOUR,
+  hash: 'a'.repeat(64),
+  state: { state: 'pending', id: UUID, code: 'M78H-TVWG', expires: NOW + HOUR },
+  call: {
+    principal: {
+      kind: 'agent',
+      issuer: HOSTILE,
+      subject: HOSTILE,
+      email: HOSTILE,
+      groups: [],
+      owner: HOSTILE,
+      onBehalfOf: HOSTILE,
+    },
+    client: HOSTILE,
+    session: UUID,
+    connection: 'orders',
+    title: HOSTILE,
+    origin: HOSTILE,
+    method: HOSTILE,
+    name: HOSTILE,
+    params: { [HOSTILE]: [HOSTILE] },
+    tool: 'b'.repeat(64),
+    policy: 'c'.repeat(64),
+    rules: [{ rule: HOSTILE, approvers: [HOSTILE], pending: HOUR, usable: HOUR }],
+    exchange: UUID,
+  },
+};
+const approval: ApprovalPage = {
+  ...hostileAround,
+  request: call,
+  arguments: showArguments(call.call.params, 5000),
+  wholeHref: '/whole',
+  decide: { kind: 'form', ...target },
+};
+const denied = { state: 'denied', id: UUID, by: HOSTILE, reason: HOSTILE } as const;
+const accessRequest: AccessRequest = {
+  id: UUID,
+  code: 'M78H-TVWG',
+  person: call.call.principal,
+  connection: 'orders',
+  reason: HOSTILE,
+  duration: HOUR,
+  at: NOW,
+  expires: NOW + HOUR,
+  state: 'pending',
+};
+const window: Window = {
+  id: UUID,
+  kind: 'breakGlass',
+  issuer: HOSTILE,
+  subject: HOSTILE,
+  email: HOSTILE,
+  connection: 'orders',
+  reason: HOSTILE,
+  from: NOW,
+  expires: NOW + HOUR,
+  state: 'open',
+  review: 'due',
+};
+const enter: EnterPage = {
+  ...hostileAround,
+  way: { name: 'orders', title: HOSTILE, justInTime: HOUR, breakGlass: HOUR },
+  open: window,
+  waiting: accessRequest,
+  request: target,
+  breakGlass: { kind: 'form', ...target },
+  problem: HOSTILE,
+};
 
 /** By the name of their case. */
 export const pages: Readonly<Record<string, Page>> = {
@@ -137,6 +229,40 @@ export const pages: Readonly<Record<string, Page>> = {
     hint: HOSTILE,
     details: [[HOSTILE, HOSTILE]],
     action: { label: HOSTILE, href: '/connect' },
+  }),
+  'approval-hostile': approvalPage(approval),
+  'approval-denied': approvalPage({ ...approval, request: { ...call, state: denied }, decide: { kind: 'none' } }),
+  'asked-hostile': askedPage({ ...hostileAround, request: { ...call, state: denied } }),
+  'approvals-hostile': approvalsPage({ ...hostileAround, requests: [call, call] }),
+  'approvals-none': approvalsPage({ ...around, requests: [] }),
+  'command-hostile': allowCommandPage({
+    command: HOSTILE.slice(0, 300),
+    code: 'DMZD-GTST',
+    level: 'decide',
+    who: HOSTILE,
+    redirect: 'http://127.0.0.1:49152/callback',
+    ...target,
+  }),
+  'access-hostile': accessPage({ ...hostileAround, ways: [enter.way], requests: [accessRequest], windows: [window] }),
+  'access-none': accessPage({ ...around, ways: [], requests: [], windows: [] }),
+  'enter-hostile': enterPage(enter),
+  'request-hostile': accessRequestPage({
+    ...hostileAround,
+    request: accessRequest,
+    title: HOSTILE,
+    decide: { kind: 'form', ...target },
+  }),
+  'window-hostile': windowPage({
+    ...hostileAround,
+    window,
+    title: HOSTILE,
+    revoke: target,
+    review: { kind: 'form', ...target },
+  }),
+  'window-reviewed': windowPage({
+    ...hostileAround,
+    window: { ...window, state: 'revoked', review: { by: HOSTILE, at: NOW, words: HOSTILE } },
+    title: HOSTILE,
   }),
   connect: connectPage(connect),
   'connect-empty': connectPage({ ...connect, connections: [], notice: { kind: 'good', words: 'You are logged in.' } }),

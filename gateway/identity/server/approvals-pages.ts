@@ -3,6 +3,7 @@ import type { ApprovalRequest, Approvals } from '../../sessions/approval.ts';
 import { approvalPage, approvalsPage, askedPage } from '../pages/approval.ts';
 import { showArguments, wholeArguments } from '../pages/arguments.ts';
 import { messagePage } from '../pages/message.ts';
+import { approvalUrl } from './approval-address.ts';
 import { freshnessOf } from './approver.ts';
 import type { ApproverLogin } from './approver-login.ts';
 import { viewOf } from './approver-may.ts';
@@ -48,7 +49,7 @@ export function createApprovalsPages(deps: {
       ...around,
       request,
       arguments: showArguments(call.params ?? {}, MOST_SHOWN),
-      wholeHref: `${around.publicUrl}/approvals/${id}/arguments`,
+      wholeHref: `${approvalUrl(around.publicUrl, id)}/arguments`,
       decide: ['pending', 'approved'].includes(state.state)
         ? offerOf(visit, logins, 'decide', now())
         : { kind: 'none' },

@@ -2,6 +2,8 @@
  * The login of those who approve: apart from every other one, so that nothing that a client was given can decide. To decide
  * the identity provider has to ask anew who somebody is, and where it says when it did, that is compared.
  */
+import { LoginRefused } from '../broker/identity-provider.ts';
+import { loggedWords, refusal } from '../broker/refusal.ts';
 import { messagePage, onwardPage } from '../pages/message.ts';
 import { chooseProviderPage, signInPage } from '../pages/sign-in.ts';
 import type { Approvers, KnownApprover, Level } from './approver.ts';
@@ -79,18 +81,23 @@ export function createApproverLogin(deps: ApproverLoginDeps): ApproverLogin {
     sendPage(response, page);
   }
 
-  /** What ends this login, if something does, in words for the person. */
-  function refusalOf({ identity }: Identified, purpose: ApproverPurpose): { code: string; words: string } | undefined {
+  /** What ends this login, if something does. */
+  function refusalOf(
+    { settings }: Login,
+    { identity, provider }: Identified,
+    { level, began }: ApproverPurpose,
+  ): LoginRefused | undefined {
     const words = deps.blocked(identity);
-    if (words !== undefined) return { code: 'principal_blocked', words };
+    if (words !== undefined) return new LoginRefused('principal_blocked', words);
     const { authenticated } = identity;
-    if (purpose.level === 'read' || authenticated === undefined || authenticated >= purpose.began - SKEW)
-      return undefined;
-    return {
-      code: 'not_fresh',
-      words:
-        'The login service did not ask you again who you are, and nobody decides on a login of earlier. Log out there, then try again.',
-    };
+    if (level === 'read') return undefined;
+    // OpenID Connect Core, section 3.1.2.1: with `max_age` the ID token has to say when. Google and Entra know no such thing.
+    if (authenticated === undefined) {
+      const mustSay = settings.providers[provider]?.oidc !== undefined;
+      return mustSay ? refusal('not_fresh', 'the provider does not say when it asked (auth_time)') : undefined;
+    }
+    if (authenticated >= began - SKEW) return undefined;
+    return refusal('not_fresh', 'the provider says that it asked at an earlier time');
   }
 
   async function refuse(
@@ -159,8 +166,10 @@ export function createApproverLogin(deps: ApproverLoginDeps): ApproverLogin {
       }
       const { outcome, purpose } = content;
       if (outcome.kind === 'refused') return refuse(visit, outcome);
-      const refusal = refusalOf(outcome, purpose);
-      if (refusal !== undefined) return refuse(visit, refusal, outcome);
+      const why = refusalOf(login, outcome, purpose);
+      if (why !== undefined) {
+        return refuse(visit, { code: why.code, words: why.message, logged: loggedWords(why) }, outcome);
+      }
       await enter(visit, outcome, purpose);
       redirect(response, `${publicUrl}${placeOf(purpose.place)}`);
     },

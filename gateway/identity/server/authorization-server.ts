@@ -76,8 +76,8 @@ export interface AuthorizationServerDeps {
   failed(error: unknown): void;
   refused(facts: { address: string; reason: string; connection?: string; detail?: string }): void;
   event(name: string, details: Record<string, unknown>): Promise<void>;
-  /** Calls that wait for a person, and access for a time. Without it there are no pages of it. */
-  readonly approving?: Approving;
+  /** Calls that wait for a person, and access for a time. */
+  readonly approving: Approving;
 }
 
 /** Questions to identity providers and directories at once, of one replica. */
@@ -130,9 +130,8 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
   const authorize = createAuthorize({ grants, now, event, blocked: deps.blocked });
   const interactions = createInteractions({ flow, authorize, consents, browsers, accounts, event, refused });
   const connect = createConnect({ flow, grants, consents, browsers, errors, accounts, now, event, refused });
-  const surface =
-    deps.approving &&
-    createApprovalsSurface({ ...deps.approving, flow, state, now, blocked: deps.blocked, event, refused });
+  const { approving, blocked } = deps;
+  const surface = createApprovalsSurface({ ...approving, flow, state, now, blocked, event, refused });
   const routes = createLoginRoutes({
     login: deps.login,
     flow,
@@ -148,7 +147,7 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
     addressOf: deps.addressOf,
     refused,
     event,
-    more: async (visit) => (await surface?.serve(visit)) === true || serveUpstreams(accounts, visit),
+    more: async (visit) => (await surface.serve(visit)) || serveUpstreams(accounts, visit),
   });
 
   async function serverOf(login: Login, connection: string): Promise<Provider> {

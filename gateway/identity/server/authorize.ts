@@ -2,6 +2,7 @@
 import { uuidv7 } from 'uuidv7';
 import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
 import { type BrokeredIdentity, LoginRefused } from '../broker/identity-provider.ts';
+import { mayEnter } from '../entering.ts';
 import type { GrantRecord, Grants } from './grants.ts';
 import { issuerOf } from './issuer.ts';
 import type { Login } from './login.ts';
@@ -105,7 +106,7 @@ export function createAuthorize(deps: {
       const client = login.settings.clients[clientId];
       if (client?.agent === undefined) throw new errors.UnauthorizedClient('it is no agent');
       const { groups, owner } = client.agent;
-      if (!groups.some((group) => connection.groups.includes(group))) {
+      if (!mayEnter(connection, groups)) {
         throw new errors.AccessDenied('none of its groups may open a session on this connection');
       }
       const opened = now();

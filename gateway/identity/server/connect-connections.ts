@@ -1,8 +1,10 @@
 /** What the page `/connect` tells a person of their connections. */
 import { type ConnectionConfig, clientPaths, resourceUrl } from '../../config.ts';
 import type { UserCredentialState } from '../../proxy/credential-user.ts';
+import { mayEnter } from '../entering.ts';
 import type { PageConnection } from '../pages/connect-connection.ts';
 import type { Accounts } from './accounts.ts';
+import { accessUrl } from './approval-address.ts';
 import type { KnownPerson } from './browser.ts';
 import type { Consents, RememberedConsent } from './consents.ts';
 import type { Grants, ListedGrant } from './grants.ts';
@@ -52,6 +54,7 @@ export function createConnectionsOf(deps: ConnectionsDeps) {
         })),
       ...(lastError === undefined ? {} : { lastError }),
       account: accountOf(await accounts.stateOf(connection, person)),
+      ...accessOf(login, connection),
     };
   }
 
@@ -78,7 +81,17 @@ function accountOf(state: UserCredentialState | undefined): PageConnection['acco
   }
 }
 
+function accessOf({ config }: Login, { name, access }: ConnectionConfig): Pick<PageConnection, 'access'> {
+  if (access === 'standing') return {};
+  const ways = [
+    access.justInTime !== undefined && 'on request',
+    access.breakGlass !== undefined && 'in an emergency',
+  ].filter((one) => one !== false);
+  const words = `Access is given for a time: ${ways.join(', or ')}.`;
+  return { access: { words, href: accessUrl(config.publicUrl, name) } };
+}
+
 /** By the groups of the login: for what is offered here. Who may call is asked again on each call. */
-export function mayOpen(person: KnownPerson, { groups }: ConnectionConfig): boolean {
-  return groups.some((group) => person.groups.includes(group));
+export function mayOpen({ groups }: KnownPerson, connection: ConnectionConfig): boolean {
+  return mayEnter(connection, groups);
 }

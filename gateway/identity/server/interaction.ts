@@ -10,6 +10,7 @@ import { LoginRefused } from '../broker/identity-provider.ts';
 import { loggedWords } from '../broker/refusal.ts';
 import type { ClientOrigin } from '../clients/clients.ts';
 import { redirectHostOf } from '../clients/redirects.ts';
+import { mayEnter } from '../entering.ts';
 import { consentPage } from '../pages/consent.ts';
 import { messagePage, onwardPage } from '../pages/message.ts';
 import type { Accounts } from './accounts.ts';
@@ -175,7 +176,7 @@ export function createInteractions(deps: InteractionDeps): Interactions {
   async function complete(asked: Asked, outcome: Identified): Promise<void> {
     const { login, connection, request, response } = asked;
     const { provider, identity } = outcome;
-    if (!identity.groups.some((group) => connection.groups.includes(group))) {
+    if (!mayEnter(connection, identity.groups)) {
       const words = `None of your groups may open a session on ${connection.title ?? connection.name}. Ask its owner for access.`;
       return explain(asked, { kind: 'refused', code: 'not_in_group', words }, outcome);
     }
@@ -209,7 +210,7 @@ export function createInteractions(deps: InteractionDeps): Interactions {
 
   /** Each person is sent once through the consent of an upstream that is called with their own account. */
   async function needsAccount({ connection }: Asked, { identity }: LoginOutcome & { kind: 'identity' }) {
-    if (!identity.groups.some((group) => connection.groups.includes(group))) return false;
+    if (!mayEnter(connection, identity.groups)) return false;
     const state = await accounts.stateOf(connection, identity);
     return state !== undefined && state.kind !== 'connected';
   }

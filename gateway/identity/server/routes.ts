@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { default as Provider } from 'oidc-provider';
 import type { ConnectionConfig } from '../../config.ts';
+import { parseJson } from '../../mcp/parse.ts';
 import type { LoginAnswer } from '../broker/identity-provider.ts';
 import { LoginRefused } from '../broker/identity-provider.ts';
 import type { Rate } from '../clients/rate.ts';
@@ -103,7 +104,7 @@ export function createLoginRoutes(deps: LoginRoutesDeps): LoginRoutes {
     }
     if (request.method !== 'POST') return false;
     if (isTooMany(rates.registration, visit, connection.name)) return true;
-    const body = parseJson(await readBytes(request, MOST_REGISTRATION));
+    const body = parsed(await readBytes(request, MOST_REGISTRATION));
     const read = readRegistration(body, login.settings);
     if (!read.ok) {
       const { error, description } = read;
@@ -228,9 +229,9 @@ function tooMany(response: ServerResponse): void {
   );
 }
 
-function parseJson(bytes: Buffer | undefined): unknown {
+function parsed(bytes: Buffer | undefined): unknown {
   try {
-    return bytes === undefined ? undefined : JSON.parse(bytes.toString('utf8'));
+    return bytes === undefined ? undefined : parseJson(bytes);
   } catch {
     return undefined;
   }

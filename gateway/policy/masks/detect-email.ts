@@ -79,6 +79,9 @@ function domainEnd(text: string, start: number): number {
   return top.length < 2 || FILES.has(top.toLowerCase()) ? -1 : end;
 }
 
+/** Of a URL: spaces, quotes, brackets and what parts one field from another. */
+const DELIMITERS = /%(?:0[9ad]|2[026cf]|3[a-f]|5[bd]|7[bd])/gi;
+
 /** The start of the local part that ends here, or -1. Never before `floor`, where the last address ended. */
 function localStart(text: string, end: number, floor: number): number {
   const limit = Math.max(floor, end - longestLocal);
@@ -87,10 +90,13 @@ function localStart(text: string, end: number, floor: number): number {
   while (start > limit && isLocal(text.charCodeAt(start - 1))) start--;
   // What goes on is longer than any address.
   if (start === end - longestLocal && start > floor && isLocal(text.charCodeAt(start - 1))) return -1;
+  // Behind the last %3D, %22 or the like of a URL.
+  let delimiter = start;
+  for (const { index } of text.slice(start, end).matchAll(DELIMITERS)) delimiter = start + index + 3;
+  start = delimiter;
   // Marks around it are not of it: 'a@b.com', and %22 or %3D of a URL.
   while (start < end && (text[start] === "'" || text[start] === '`' || text[start] === '.' || text[start] === '*'))
     start++;
-  while (text[start] === '%' && /^%(?:2[0267BCbc]|3[A-Fa-f]|5[BDbd])/.test(text.slice(start, start + 3))) start += 3;
   const escaped = text[start - 1] === '\\' && /^[nrt]/.test(text.slice(start, start + 1));
   if (escaped && start + 1 < end) start++;
   return start < end ? start : -1;

@@ -3,6 +3,8 @@ import { isAlphanumeric, type Reading, type Report } from './reading.ts';
 /** What the base64url of `{"`, `{ "`, `{\n` and the like begins with. */
 export const OPENINGS = ['ey', 'ew'];
 
+/** Of `{"alg":""}`. */
+const shortestHeader = 14;
 const longestHeader = 16_384;
 
 const isBase64url = (code: number) => isAlphanumeric(code) || code === 0x2d || code === 0x5f;
@@ -21,7 +23,7 @@ export function findJwts({ text, tokens }: Reading, report: Report): void {
     const header = partEnd(text, start);
     // What follows one header's letters is of the same run: it is not looked at again.
     done = header;
-    if (text[header] !== '.' || header - start > longestHeader) continue;
+    if (text[header] !== '.' || header - start > longestHeader || header - start < shortestHeader) continue;
     const payload = partEnd(text, header + 1);
     if (text[payload] !== '.' || !hasAlg(text.slice(start, header))) continue;
     let end = partEnd(text, payload + 1);
@@ -36,7 +38,10 @@ export function findJwts({ text, tokens }: Reading, report: Report): void {
 
 function hasAlg(part: string): boolean {
   try {
-    const header: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'));
+    const json = Buffer.from(part, 'base64url').toString('utf8');
+    // Failing to parse costs more than all else here.
+    if (!json.includes('"alg"')) return false;
+    const header: unknown = JSON.parse(json);
     return typeof header === 'object' && header !== null && 'alg' in header && typeof header.alg === 'string';
   } catch {
     return false;

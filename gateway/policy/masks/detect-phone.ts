@@ -33,6 +33,7 @@ type Said = ReturnType<typeof nearer>;
 
 const fewestDigits = 7;
 const mostDigits = 17;
+const mostGroups = 7;
 
 /** Phone numbers by how they are written, and, where that says little, by the words around them. */
 export function findPhones(reading: Reading, report: Report): void {
@@ -47,6 +48,7 @@ export function findPhones(reading: Reading, report: Report): void {
 /** The end of the number whose digits start with this run, and the run after it. */
 function phoneAt(reading: Reading, run: number): [number, number] | undefined {
   if (!reaches(reading, run, fewestDigits, isGap)) return undefined;
+  if (isInRow(reading, run)) return undefined;
   const start = startOf(reading, run);
   const plus = reading.text.charCodeAt(start) === PLUS || reading.text.charCodeAt(start + 1) === PLUS;
   if (!startsHere(reading, start, plus)) return undefined;
@@ -68,6 +70,13 @@ function phoneAt(reading: Reading, run: number): [number, number] | undefined {
   return undefined;
 }
 
+/** Of digits one by one only the first of a row starts a number: each may be the start of another otherwise. */
+function isInRow({ text, runs }: Reading, run: number): boolean {
+  if (run === 0 || (runs[run + 1] ?? 0) - (runs[run] ?? 0) > 1) return false;
+  const end = runs[run - 1] ?? 0;
+  return end - (runs[run - 2] ?? 0) === 1 && isGap(text, end, runs[run] ?? 0);
+}
+
 /** With the plus and the bracket before the digits. */
 function startOf({ text, runs }: Reading, run: number): number {
   let start = runs[run] ?? 0;
@@ -75,12 +84,13 @@ function startOf({ text, runs }: Reading, run: number): number {
   if (text.charCodeAt(start - 1) === 0x20 && text.charCodeAt(start - 2) === PLUS) start--;
   if (text.charCodeAt(start - 1) === PLUS) {
     start--;
-    if (text.charCodeAt(start - 1) === OPEN) start--;
+    if (text.charCodeAt(start - 1) === OPEN && text.charCodeAt(runs[run + 1] ?? 0) === CLOSE) start--;
   }
   return start;
 }
 
 const OPEN = 0x28;
+const CLOSE = 0x29;
 const PLUS = 0x2b;
 
 function startsHere({ text }: Reading, start: number, plus: boolean): boolean {
@@ -110,7 +120,7 @@ function gather({ text, runs }: Reading, first: number, start: number, plus: boo
   for (let run = first; run < runs.length; run += 2) {
     const from = runs[run] ?? 0;
     let to = runs[run + 1] ?? 0;
-    if (digits.length + to - from > mostDigits) break;
+    if (digits.length + to - from > mostDigits || groups.length === mostGroups) break;
     if (run > first) {
       const last = runs[run - 1] ?? 0;
       if (!isGap(text, last, from)) break;
@@ -147,7 +157,7 @@ function endsHere({ text }: Reading, { end, groups }: Candidate): boolean {
   // `5551234567.89`, `2024-000123-A`: the middle of something.
   const next = text.charCodeAt(end + 1);
   if ((mark === '.' || mark === ',' || mark === ':') && isDigit(next)) return false;
-  return !(mark === '-' && isAlphanumeric(next) && groups.length < 4);
+  return mark !== '-' || !(isDigit(next) || (isAlphanumeric(next) && groups.length < 4));
 }
 
 /** What no word has to be asked for. */
@@ -201,7 +211,8 @@ function isAmerican({ digits, groups, gaps }: Candidate): boolean {
 }
 
 /** A number among others: a row of a table. */
-function isCrowded({ text }: Reading, { start, end }: Candidate): boolean {
+function isCrowded({ text }: Reading, { start, end, gaps }: Candidate): boolean {
+  if (gaps.some((gap) => gap !== ' ')) return false;
   const near = (at: number, step: number) => text[at] === ' ' && isDigit(text.charCodeAt(at + step));
   return near(start - 1, -1) || near(end, 1);
 }

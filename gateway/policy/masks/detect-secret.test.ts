@@ -10,6 +10,7 @@ const a = 'Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0Uv1Wx2Yz3';
 testSamples('secret', [
   'postgres://app:⟦s3cr3t⟧@db.internal:5432/app?x=1',
   'redis://:⟦pa:ss⟧@host:6379/0, amqp://u:⟦p@ss/w⟧@mq/v',
+  'https://u:⟦pw⟧@host/?to=a@b.example',
   'password=⟦hunter22⟧&x=1',
   "DB_PASSWORD='⟦x y z!⟧'",
   '{"password":"⟦correct horse battery⟧"}',
@@ -24,18 +25,20 @@ testSamples('secret', [
   `https://x.example/?k=⟦AIza${a.slice(0, 35)}⟧&n=1`,
   `%3D⟦ghp_${a.slice(0, 36)}⟧%26`,
   'bot ⟦1234567890:AAF-abcdefghijklmnopqrstuvwxyz12345⟧',
+  'bot ⟦1234567890:AAF-abcdefghijklmnopqrstuvwxyzabcde⟧',
   `⟦0a1B~8Q~${a.slice(0, 34)}⟧`.replace('0a1B~8Q~', 'aB~8Q~'),
   `⟦${'0123456789abcdef'.repeat(2)}-us12⟧`,
   `AccountKey=⟦${a}${a}==⟧;EndpointSuffix=core.windows.net`,
   `https://⟦hooks.slack.com/services/T00000000/B00000000/${a.slice(0, 24)}⟧`,
   // Nobody's.
   'password must be longer than 8 characters; password: required',
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a placeholder as it is written in files.
   'password=${DB_PASSWORD} token={{ token }} secret=<your-secret>',
   'max_tokens: 4096, token: identifier, primary_key: users_id_0123456789',
   'http://localhost:8080/a@b, https://example.com/x:y@z',
   'sk-learn-some-long-package-name, npm_config_registry, key-value',
   'xghp_Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0Uv1Wx2, AKIAxxxx',
-  'const token = getToken(request)',
+  'const token = getToken(request), token = createAccessToken2(user)',
   'password: [secret:3f2a91c4]',
 ]);
 

@@ -67,7 +67,9 @@ function botToken({ text }: Reading, sign: number): [number, number] | undefined
   while (start > sign - 11 && isDigit(text.charCodeAt(start - 1))) start--;
   if (sign - start < 8 || sign - start > 10) return undefined;
   const end = runEnd(text, sign + 1, 'w', 35);
-  return end - sign - 1 === 35 && isMixed(text.slice(sign + 1, end)) ? [start, end] : undefined;
+  return end - sign - 1 === 35 && (text.startsWith('AA', sign + 1) || isMixed(text.slice(sign + 1, end)))
+    ? [start, end]
+    : undefined;
 }
 
 /** Tokens whose mark is in their middle: HCP Terraform's, and Mailchimp's keys. The mark is a token of its own to a reading. */

@@ -1,6 +1,7 @@
 import { testGrowth, testSamples } from './samples.ts';
 
 testSamples('ssn', [
+  'Ms. Doe, ⟦123-45-6789⟧',
   'born 2001-02-03, ⟦123-45-6789⟧.',
   '⟦123 45 6789⟧, ⟦123.45.6789⟧',
   '⟦123‑45‑6789⟧ ⟦123–45–6789⟧',

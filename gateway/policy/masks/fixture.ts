@@ -11,7 +11,9 @@ const SSN = /\bssn: ?(\d{9})\b/gi;
 const NOTE = /<note>[^<]*<\/note>/g;
 
 export const detection = {
-  find(text: string): Finding[] {
+  find(value: string, before = ''): Finding[] {
+    const lead = before === '' ? '' : `${before}: `;
+    const text = lead + value;
     const found: Finding[] = [];
     for (const match of text.matchAll(EMAIL)) {
       found.push({ start: match.index, end: match.index + match[0].length, detector: 'email' });
@@ -22,7 +24,9 @@ export const detection = {
     for (const match of text.matchAll(NOTE)) {
       found.push({ start: match.index, end: match.index + match[0].length, detector: 'note' });
     }
-    return found;
+    return found
+      .filter(({ end }) => end > lead.length)
+      .map((one) => ({ ...one, start: Math.max(0, one.start - lead.length), end: one.end - lead.length }));
   },
 };
 

@@ -74,8 +74,7 @@ function createPattern(compiled: RE2JS): Pattern {
       const found: { start: number; end: number }[] = [];
       const matcher = compiled.matcher(text);
       while (matcher.find()) {
-        // An assertion may match nothing where no sample showed it.
-        if (matcher.end() > matcher.start()) found.push({ start: matcher.start(), end: matcher.end() });
+        found.push({ start: matcher.start(), end: matcher.end() });
       }
       return found;
     },

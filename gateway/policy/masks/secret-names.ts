@@ -121,16 +121,21 @@ export function wholeValue(text: string, before: string): [number, number] | und
   return kind && isValue(value, kind, true) ? [0, text.length] : undefined;
 }
 
+/** Where a value without quotes ends. */
+const ends = new Uint8Array(128);
+for (const mark of ' \t\n\r"\'`<>,;&|)]}') ends[mark.charCodeAt(0)] = 1;
+
 function valueEnd(text: string, start: number, quote: string, kind: 'password' | 'key', limit: number): number {
   // A password in quotes may hold anything but them.
   const quoted = quote !== '' && kind === 'password';
+  const mark = quote === '' ? -1 : quote.charCodeAt(0);
+  const last = Math.min(limit, text.length);
   let end = start;
-  while (end < Math.min(limit, text.length)) {
-    const character = text[end] ?? '';
-    if (character === '\n' || character === '\r' || character === quote) break;
-    if (character === '\\' && (quote !== '' || /["'nrt]/.test(text[end + 1] ?? ''))) break;
-    if (!quoted && /[\s"'`<>,;&|)\]}]/.test(character)) break;
-    end++;
+  for (; end < last; end++) {
+    const code = text.charCodeAt(end);
+    if (code === 0x0a || code === 0x0d || code === mark) break;
+    if (code === 0x5c && (quote !== '' || /["'nrt]/.test(text[end + 1] ?? ''))) break;
+    if (!quoted && ends[code] === 1) break;
   }
   return end;
 }
@@ -145,7 +150,7 @@ function isValue(value: string, kind: 'password' | 'key', adjacent: boolean): bo
     return false;
   }
   if (
-    /^(?:\$|\{\{|<|%\(|%s|\[[a-z]\w*:[0-9a-f]{8}\]|process\.env|os\.environ|env\.|secrets\.|\*{3}|your[-_ ]|x{4})/i.test(
+    /^(?:\$|\{\{|<|%\(|%s|\[[a-z]\w*:[0-9a-f]{8}|process\.env|os\.environ|env\.|secrets\.|\*{3}|your[-_ ]|x{4})/i.test(
       value,
     )
   )

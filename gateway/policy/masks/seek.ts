@@ -6,7 +6,8 @@ import type { Finding } from './detector.ts';
 import { MaskError, type Tagger } from './masked.ts';
 
 export interface SeekOptions {
-  readonly detection: { find(text: string): readonly Finding[] };
+  /** `before`: the key that the text is the value of. */
+  readonly detection: { find(text: string, before?: string): readonly Finding[] };
   readonly tagger: Tagger;
   /**
    * Why a message that holds this text may not pass, in words without the text; `undefined` where it may. Sees every
@@ -43,7 +44,6 @@ const MAX_INNER = 4;
 const SHORTEST_NUMBER = 4;
 /** Of keys and values that are read together. */
 const LONGEST_KEY = 64;
-const LONGEST_KEYED = 200;
 /** In one message: each takes time and memory, and a place in the recording. */
 const MOST_FINDINGS = 100_000;
 /** Keys that are remembered. */
@@ -54,7 +54,6 @@ const BEGINS_AS_JSON = /^[\ufeff \t\r\n]*[[{]/;
 export function createSeeker(options: SeekOptions): Seeker {
   const { detection, tagger } = options;
   const cleanKeys = new Set<string>();
-  const words = new Map<string, string>();
   let count = 0;
 
   function inText(text: string, key: string | undefined, depth: number): TextEdit[] {
@@ -72,7 +71,8 @@ export function createSeeker(options: SeekOptions): Seeker {
   }
 
   function inFlat(text: string, key: string | undefined): TextEdit[] {
-    const found = findings(text, key);
+    // `{"ssn":"078051120"}` says in its key alone what the digits are.
+    const found = detection.find(text, key?.slice(0, LONGEST_KEY));
     if (found.length === 0) return NONE;
     count += found.length;
     if (count > MOST_FINDINGS) throw new MaskError(`It holds more than ${MOST_FINDINGS} values that are to be masked.`);
@@ -80,26 +80,6 @@ export function createSeeker(options: SeekOptions): Seeker {
       const { tag, hmac } = tagger.tag(detector, text.slice(start, end));
       return { start, end, replacement: tag, detector, hmac };
     });
-  }
-
-  /** `{"ssn":"078051120"}` says in its key alone what the digits are: a short value is also read as words behind it. */
-  function findings(text: string, key: string | undefined): readonly Finding[] {
-    const found = detection.find(text);
-    if (found.length > 0 || key === undefined || text.length > LONGEST_KEYED || !/\d/.test(text)) return found;
-    const front = inFront(key);
-    const keyed = detection.find(front + text);
-    if (keyed.length === 0) return NONE;
-    return keyed
-      .filter(({ end }) => end > front.length)
-      .map((one) => ({ ...one, start: Math.max(0, one.start - front.length), end: one.end - front.length }));
-  }
-
-  function inFront(key: string): string {
-    const known = words.get(key);
-    if (known !== undefined) return known;
-    const front = `${wordsOf(key)}: `;
-    if (words.size < MOST_KEYS) words.set(key, front);
-    return front;
   }
 
   /** Of a text that is JSON itself; `undefined` where it is none. */
@@ -199,12 +179,4 @@ function whole(text: string, findings: readonly Finding[]): Finding[] {
 function splits(text: string, at: number): boolean {
   const [before, after] = [text.charCodeAt(at - 1), text.charCodeAt(at)];
   return before >= 0xd800 && before <= 0xdbff && after >= 0xdc00 && after <= 0xdfff;
-}
-
-/** `cardNumber` and `card_number` are the words that they are made of. */
-function wordsOf(key: string): string {
-  return key
-    .slice(0, LONGEST_KEY)
-    .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
-    .replace(/[_-]+/g, ' ');
 }

@@ -132,7 +132,7 @@ export const THINGS = createWords(`
   ref reference referenz referenza référence sku serial part isbn ean gtin upc barcode batch lot
   ticket case issue id ids uuid guid commit sha md5 hash digest checksum
   version build release port pid size bytes byte length offset
-  time timestamp ts date iat exp expires epoch unix ms
+  time timestamp ts date iat exp expires epoch unix
   lat lon lng latitude longitude location coords coordinates point geo
   price total amount sum qty quantity balance row line page article artikel item product model
   seed score loss sequence seq index count counter sample key keys

@@ -139,6 +139,10 @@ for (const [dialect, { GOOD, HOSTILE }] of Object.entries(CORPORA)) {
     const reading = (await loaded).read(sql);
     return reading.ok && reading.readOnly;
   };
+  const isOpen = async (sql: string): Promise<boolean> => {
+    const reading = (await loaded).read(sql);
+    return !reading.ok && /has no end/.test(reading.words);
+  };
   describe(dialect, () => {
     test('any text is answered', async () => {
       const { read } = await loaded;
@@ -161,7 +165,8 @@ for (const [dialect, { GOOD, HOSTILE }] of Object.entries(CORPORA)) {
         fc.asyncProperty(prefix, hostile, good, async (before, danger, harmless) => {
           assert.equal(await isReadOnly(before + danger), false);
           assert.equal(await isReadOnly(`${harmless}\n;${danger}`), false);
-          assert.equal(await isReadOnly(`${danger}\n;${harmless}`), false);
+          // What is open at its end takes the other into its text, and is another statement.
+          if (!(await isOpen(danger))) assert.equal(await isReadOnly(`${danger}\n;${harmless}`), false);
         }),
         { numRuns: 300 },
       );
