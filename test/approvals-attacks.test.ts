@@ -451,7 +451,7 @@ describe('who may', () => {
     assert.equal(told.status, 200);
     assert.equal((JSON.parse(told.body) as { call: { params?: unknown } }).call.params, undefined);
     await approving.approvals.decide(request.id, { by: bob(), authenticated: Date.now() / 1000, verdict: 'approve' });
-    assert.match((await visitor.send(pageOf(request))).body, /Approved.*same call again before/s);
+    assert.match((await visitor.send(pageOf(request))).body, /Approved.*same call again.* before/s);
   });
 
   test('nobody sees or decides another connection’s calls, their own, or their agent’s', async () => {

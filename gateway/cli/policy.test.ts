@@ -96,7 +96,7 @@ test('check --config: what connections demand', async () => {
   const written = (more: string) =>
     writeFileSync(
       config,
-      `listen: { host: 127.0.0.1, port: 8080 }\npublicUrl: https://mcp.example.com\ndata: ./data\nstores: { recordings: file:///x }\npolicies: allow-all\nissuers: { corp: { issuer: https://idp.example.com } }\nconnections:\n  orders: { upstream: { url: https://orders.internal }, groups: [a], credential: { none: true }${more} }\n`,
+      `listen: { host: 127.0.0.1, port: 8080 }\npublicUrl: https://mcp.example.com\ndata: ./data\nstores: { recordings: file:///x }\npolicies: ./policies\nissuers: { corp: { issuer: https://idp.example.com } }\nconnections:\n  orders: { upstream: { url: https://orders.internal }, groups: [a], credential: { none: true }${more} }\n`,
     );
   const good = folder({ 'a.yaml': RULE });
   written('');

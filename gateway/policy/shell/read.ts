@@ -177,6 +177,8 @@ function checkArguments(name: string, args: readonly Word[]): void {
   if (name === 'find') {
     if (args.some((arg) => literal(arg) === undefined)) throw new Refused('an argument of find is not literal');
     if (args.some((arg) => /^-(?:exec|ok)/.test(arg.value))) throw new Refused('find runs another program');
+    if (args.some((arg) => /^-(?:delete|fprint|fls)/.test(arg.value)))
+      throw new Refused('find deletes or writes files');
   }
   if (/^(?:printf|test|\[|wait)$/.test(name) && args.some((arg) => /^-[a-z]*[vRp]/.test(arg.value))) {
     throw new Refused(`${name} takes the name of a variable`);
