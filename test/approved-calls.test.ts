@@ -182,10 +182,32 @@ describe('calls that wait for approval', () => {
     const done = await ask(back);
     assert.deepEqual([done.code, at.reached.length], [undefined, before + 1]);
     assert.deepEqual(at.reached.at(-1)?.params, refund(81, { _meta: meta }));
+    // A client sends one state back: where it is the server's, the gateway's own question has no place.
+    at.answer(() => ({ resultType: 'complete', requestState: 'of-the-server', content: [] }));
+    const free = { name: 'free', arguments: {}, _meta: meta };
+    await at.send('tools/call', free, { token, headers: [...headers.slice(0, 2), 'Mcp-Name: free'] });
+    const both = await at.send('tools/call', refund(82, { _meta: meta, requestState: 'of-the-server' }), {
+      token,
+      headers,
+    });
+    assert.equal(both.code, 'approval_pending');
     // Another session's state is nobody's.
     const other = await at.gateway.tokenFor({ sub: 'thief', email: 'thief@example.com' });
     const stolen = await at.send('tools/call', refund(81, { _meta: meta, ...back }), { token: other, headers });
     assert.equal(stolen.code, 'handle_unknown');
+  });
+
+  test('what a rule denies by the time of its release is not made, though it was approved', async () => {
+    await hold(patient);
+    const until = Date.now() + 1500;
+    const rule = `{ name: closed, principals: any, connections: [fixture], tools: [refund], effect: deny, condition: 'now > timestamp("${new Date(until).toISOString()}")' }`;
+    await at.rules(`${RULES}  - ${rule}\n`);
+    const held = send(refund(95));
+    const asked = await untilAsked(waiting, 95);
+    while (Date.now() <= until) await new Promise((done) => setTimeout(done, 20));
+    await decide(asked.id, 'approve');
+    assert.equal((await held).code, 'denied');
+    await at.rules(RULES);
   });
 
   test('a changed policy asks anew, and batches and notifications never wait', async () => {
