@@ -86,6 +86,9 @@ export function lint(set: PolicySet): PolicyProblem[] {
   const denies = set.rules.filter((rule) => {
     return rule.mode === 'enforce' && rule.effect === 'deny' && rule.condition === undefined;
   });
+  if (set.rules.length === 0) {
+    return [ofPolicy('There is no rule, so every call is denied', 'Write rules into access/NAME.yaml.')];
+  }
   return set.rules.flatMap((rule) => {
     const found: PolicyProblem[] = [];
     const cover = rule.effect === 'deny' ? undefined : denies.find((deny) => covers(deny, rule));
