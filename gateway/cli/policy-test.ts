@@ -10,6 +10,11 @@ import { folderOf, openGoodPolicy, writeProblem } from './policy-folder.ts';
 import { decideWhole, type PolicyParts } from './policy-parts.ts';
 import { escapeForTerminal } from './terminal.ts';
 
+export interface PolicyTestOptions {
+  readonly config?: string;
+  readonly json?: boolean;
+}
+
 interface Failure {
   readonly file: string;
   readonly line: number;
@@ -21,10 +26,10 @@ interface Failure {
 export async function runPolicyTest(
   context: Context,
   given: string | undefined,
-  options: { readonly json?: boolean },
+  options: PolicyTestOptions,
   parts: PolicyParts,
 ): Promise<number> {
-  const folder = folderOf(given);
+  const folder = folderOf(given, options.config);
   const { files, set } = openGoodPolicy(folder, parts.compilePattern);
   const read = files.filter(({ path }) => isDecisions(path)).map(readGolden);
   const problems = read.flatMap((one) => one.problems);

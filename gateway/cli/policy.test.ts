@@ -34,7 +34,8 @@ async function run(command: (context: Context, parts: PolicyParts) => Promise<nu
 }
 const check = (path: string | undefined, options = {}) =>
   run((context, parts) => runPolicyCheck(context, path, options, parts));
-const golden = (path: string, options = {}) => run((context, parts) => runPolicyTest(context, path, options, parts));
+const golden = (path: string | undefined, options = {}) =>
+  run((context, parts) => runPolicyTest(context, path, options, parts));
 const explain = (options: Partial<PolicyExplainOptions>, path: string | null = SHIPPED) =>
   run((context, parts) => {
     const whole = { message: '{}', principal: '{"kind":"human"}', connection: 'warehouse', ...options };
@@ -144,6 +145,7 @@ test('without a folder it is that of the configuration', async () => {
   const mine = folder({ 'mine.yaml': RULE });
   const config = configuration(mine);
   assert.match((await check(undefined, { config })).out, new RegExp(`^${mine}: good\\. 1 rule\\.`));
+  assert.match((await golden(undefined, { config })).out, new RegExp(`golden decisions in ${mine}/access`));
   const message = '{"method":"tools/call","params":{"name":"query"}}';
   assert.match((await explain({ message, connection: 'orders', config }, null)).out, /mine\.yaml:2\n\nallow\n/);
   await assert.rejects(check(undefined, { config: configuration('allow-all') }), /allow-all, so there are no rules/);
