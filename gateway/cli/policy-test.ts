@@ -64,6 +64,7 @@ export async function runPolicyTest(
   for (const path of untested) {
     await context.out.write(`${warning} ${escapeForTerminal(`${folder}/${path}`)} has no golden decisions.\n`);
   }
+  if (problems.length > 0 && cases.length === 0) return 1;
   const told =
     cases.length === 0
       ? `There are no golden decisions in ${escapeForTerminal(folder)}/access: nothing was tested.`

@@ -124,7 +124,8 @@ test('test: differences, files without golden decisions, wrong ones, JSON', asyn
   );
   const untested = await golden(folder({ 'a.yaml': RULE }));
   assert.deepEqual([untested.code, /warning .*a\.yaml has no golden decisions/.test(untested.out)], [0, true]);
-  assert.equal((await golden(folder({ 'a.yaml': RULE, 'a.decisions.yaml': '- 7\n' }))).code, 1);
+  const wrong = await golden(folder({ 'a.yaml': RULE, 'a.decisions.yaml': '- 7\n' }));
+  assert.deepEqual([wrong.code, /nothing was tested/.test(wrong.out)], [1, false], wrong.out);
   const json = JSON.parse((await golden(fails, { json: true })).out);
   assert.deepEqual([json.ok, json.passed, json.failures[0].differences], [false, 0, ['effect: allow instead of deny']]);
   await assert.rejects(golden(folder({ 'a.yaml': 'x' })), /access\/a\.yaml:1:1 .*Fix: /);
