@@ -5,7 +5,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { DestinationStream } from 'pino';
 import { stringify } from 'yaml';
 import { CommandError } from '../gateway/cli/context.ts';
 import { stopSignal } from '../gateway/cli/gateway.ts';
@@ -19,6 +18,7 @@ import { converse } from './conversation.ts';
 import { type FirstLook, lookAt } from './first-look.ts';
 import { DEMO_CLIENT, type Idp, startIdp } from './idp.ts';
 import { approveAs, leadAmong, type Waiting } from './lead.ts';
+import { createDemoLog } from './log.ts';
 import { type Orders, startOrders } from './orders.ts';
 import { type People, peopleInFile } from './people.ts';
 import { choosePorts, makeFolder, secretInFile } from './places.ts';
@@ -223,7 +223,8 @@ async function startGatewayFor(parts: {
   };
   const head = '# Written by `npm start` at each start: the configuration of the demo’s gateway.\n';
   await writeFile(parts.configuration, head + stringify(configuration));
-  return startGateway({ configFile: parts.configuration, log: createLog(logFile(folder)) }).catch((error: unknown) => {
+  const log = createLog(createDemoLog(folder, (lines) => void process.stderr.write(lines)));
+  return startGateway({ configFile: parts.configuration, log }).catch((error: unknown) => {
     if (!(error instanceof ConfigurationError)) throw error;
     throw new CommandError(1, wordsOf(error.problems));
   });
@@ -238,17 +239,6 @@ function wordsOf(problems: readonly FileProblem[]): string {
   }
   const settings = problems.map(({ key, problem, fix }) => `${key} ${problem}. ${fix}`);
   return `The gateway does not take these settings. ${settings.join(' ')}`;
-}
-
-/** The demo's log goes beside its data: the terminal is for what a visitor reads. */
-function logFile(folder: string): DestinationStream {
-  const path = join(folder, 'gateway.log');
-  return {
-    write(line) {
-      // A handful of lines a minute: opened and closed for each, so that there is nothing to flush at the end.
-      void writeFile(path, line, { flag: 'a', mode: 0o600 }).catch(() => {});
-    },
-  };
 }
 
 async function sessionOf(store: string): Promise<string> {

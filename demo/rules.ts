@@ -3,7 +3,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const HEAD = `# Written once by \`npm start\`, and yours from then on: what is saved here is in force within seconds. A file with a mistake
-# is not taken; npx verbatim policy check FOLDER names it. Take the file away to have it written anew at the next start.
+# is not taken: the demo’s terminal names it, and so does npx verbatim policy check FOLDER. Take the file away to have it
+# written anew at the next start.
 `;
 
 /** What people may do on the sample server. compose/etc/policies has it too. */

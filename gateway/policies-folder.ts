@@ -9,7 +9,7 @@ import {
   readFileSync,
   realpathSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import type { PolicyFile } from './policy/load.ts';
 import { MAX_FILE } from './yaml-file.ts';
 
@@ -45,9 +45,15 @@ export function readPoliciesFolder(path: string): ReadFolder {
   const files: PolicyFile[] = [];
   const top = entriesOf(path);
   if (top === undefined) {
-    const problem = { file: '', problem: 'is no folder that can be read', fix: 'Name the folder that has access/.' };
+    const problem = {
+      file: '',
+      problem: 'is no folder that can be read',
+      fix: 'Name the folder that has access/; rules are in access/NAME.yaml.',
+    };
     return { ok: false, problems: [problem] };
   }
+  const wrong = wrongFolder(path, top);
+  if (wrong !== undefined) return { ok: false, problems: [wrong] };
   for (const { name } of top) {
     if (FOLDERS.includes(name) || PASSED_OVER.has(name)) continue;
     problems.push({ file: name, problem: 'is not known here', fix: 'Rules are in access/, pins of tools in tools/.' });
@@ -73,6 +79,17 @@ export function readPoliciesFolder(path: string): ReadFolder {
     problems.push({ file: '', problem: `has more than ${MOST_FILES} files`, fix: 'Say rules together.' });
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, files };
+}
+
+/** Who names the folder above or below is told so, not that each file in it is unknown. */
+function wrongFolder(path: string, top: readonly Dirent[]): FolderProblem | undefined {
+  const has = (wanted: string) => top.some(({ name }) => name === wanted);
+  if (FOLDERS.some(has)) return undefined;
+  const of = (problem: string, fix: string): FolderProblem => ({ file: '', problem, fix });
+  if (basename(resolve(path)) === 'access') return of('is access/ itself', 'Name the folder that it is in.');
+  if (has('policies')) return of('has no access/, but a folder policies/', 'Name that one.');
+  const isEmpty = top.every(({ name }) => PASSED_OVER.has(name));
+  return isEmpty ? undefined : of('has no access/', 'Name the folder that has it; rules are in access/NAME.yaml.');
 }
 
 function readEntry(root: string, folder: string, name: string): string | { problem: string; fix: string } {

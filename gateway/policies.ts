@@ -36,9 +36,9 @@ export function loadPolicies({ policies, connections }: Config): LoadedPolicies 
 
 /** What a policy has to know of the connections that it is for. */
 export function checkedConnections(connections: Config['connections']): Record<string, CheckedConnection> {
-  const checked = Object.values(connections).map(({ name, dialect, data, groups }) => [
+  const checked = Object.values(connections).map(({ name, dialect, data, groups, changedTools }) => [
     name,
-    { groups, ...(dialect === undefined ? {} : { dialect }), ...(data === 'ordinary' ? {} : { data }) },
+    { groups, changedTools, ...(dialect === undefined ? {} : { dialect }), ...(data === 'ordinary' ? {} : { data }) },
   ]);
   return Object.fromEntries(checked);
 }

@@ -34,6 +34,16 @@ after(async () => {
 const ask = (call: Parameters<typeof approving.ask>[0] = {}) =>
   approving.ask({ principal: { ...ANA, issuer: world.idp.issuer }, ...call });
 
+/** States that are broken over lines, or cut off by what holds them. */
+const brokenPills = (page: Page): Promise<number> =>
+  page
+    .locator('.pill, .pills')
+    .evaluateAll(
+      (all) =>
+        all.filter((one) => one.scrollWidth > one.clientWidth || (one.matches('.pill') && one.clientHeight >= 30))
+          .length,
+    );
+
 async function look(page: Page, name: string): Promise<void> {
   const folder = process.env.VERBATIM_SCREENSHOTS;
   for (const [colorScheme, width] of [
@@ -43,6 +53,7 @@ async function look(page: Page, name: string): Promise<void> {
     await page.emulateMedia({ colorScheme });
     await page.setViewportSize({ width, height: 800 });
     assert.equal(await page.evaluate('document.documentElement.scrollWidth'), width, name);
+    assert.equal(await brokenPills(page), 0, name);
     assert.deepEqual(await axe(page), [], `${name}, ${colorScheme}`);
     const file = `approvals-${name}-${width}.png`;
     if (folder !== undefined) await writeFile(join(folder, file), await page.screenshot({ fullPage: true }));
@@ -91,7 +102,7 @@ test('a call is read, approved and taken back; who asked sees how it stands', { 
   await page.getByText('Approved. It works once').waitFor();
   await look(page, 'call-approved');
   await asked.page.reload();
-  await asked.page.getByText('Make exactly the same call again').waitFor();
+  await asked.page.getByText('make exactly the same call again').waitFor();
   await look(asked.page, 'asked-approved');
 
   await page.getByRole('button', { name: 'Take the approval back' }).click();

@@ -51,8 +51,12 @@ before(async () => {
   await call('note', { to: 'cid@example.org' });
   await call('drop');
   await call('refund');
-  // Three calls, and the answer to the server.
-  await exchangesOnce(policed.gateway, 4);
+  policed.answer(() => ({
+    tools: ['note', 'drop', 'other'].map((name) => ({ name, inputSchema: { type: 'object' } })),
+  }));
+  await policed.send('tools/list');
+  // Three calls, the answer to the server, and a list.
+  await exchangesOnce(policed.gateway, 5);
   shown = await verbatim('show', 'latest');
 });
 after(() => policed.close());
@@ -72,13 +76,14 @@ for (const line of [
   '→ tools/call drop id 1  deny (no-drop)',
   '→ tools/call refund id 1  approve (refunds)',
   '• approval pending',
-  '1 wait for approval, 4 masked values',
+  '▪ 2 entries that the rules do not allow were taken out of the list that follows (list.filtered',
+  '1 held for approval, 4 masked values',
 ]) {
   test(`show says ${line}`, () => assert.ok(shown.includes(line), shown));
 }
 
 test('sessions counts them', async () => {
-  assert.match(await verbatim('sessions'), / {2}live, 1 wait for approval, 4 masked\n$/);
+  assert.match(await verbatim('sessions'), / {2}live, 1 held for approval, 4 masked\n$/);
   const [session] = JSON.parse(await verbatim('sessions', '--json')) as { approvals: number; masked: number }[];
   assert.deepEqual([session?.approvals, session?.masked], [1, 4]);
 });
@@ -88,7 +93,7 @@ test('metrics count decisions, masked values and approvals, with configured name
   const counted = text.split('\n').filter((line) => /^verbatim_(decisions|masked|approvals)/.test(line));
   assert.deepEqual(counted.toSorted(), [
     'verbatim_approvals_total{connection="fixture",state="pending"} 1',
-    'verbatim_decisions_total{connection="fixture",effect="allow"} 1',
+    'verbatim_decisions_total{connection="fixture",effect="allow"} 2',
     'verbatim_decisions_total{connection="fixture",effect="approve"} 1',
     'verbatim_decisions_total{connection="fixture",effect="deny"} 2',
     'verbatim_masked_values_total{connection="fixture",detector="card"} 1',

@@ -93,7 +93,10 @@ export async function breakGlass(context: Context, connection: string, options: 
   const body = entering(connection, options);
   const gateway = await openGateway(context, options, `verbatim access break-glass ${connection}`, 'decide');
   const window = understood(Window, await gateway.post('/access/break-glass', body));
-  const lines = [...windowLines(window), 'People have been alerted, and somebody else has to review this afterwards.'];
+  const lines = [
+    ...windowLines(window),
+    'Calls pass within 2 s. People have been alerted, and somebody else has to review this afterwards.',
+  ];
   return say(context, options, window, lines);
 }
 

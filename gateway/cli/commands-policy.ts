@@ -5,8 +5,9 @@ import { examples, type Finish, json } from './options.ts';
 import type { PolicyCheckOptions } from './policy-check.ts';
 import type { PolicyExplainOptions } from './policy-explain.ts';
 import type { PolicyPinOptions } from './policy-pin.ts';
+import type { PolicyTestOptions } from './policy-test.ts';
 
-const FOLDER = 'policies';
+const FOLDER = 'the folder with access/ and tools/ (default: that of --config, or policies)';
 
 export function addPolicies(program: Command, context: Context, finish: Finish): void {
   const policy = program.command('policy').description('look at policies: rules, golden decisions, pinned tools');
@@ -14,12 +15,12 @@ export function addPolicies(program: Command, context: Context, finish: Finish):
   policy
     .command('check')
     .description('name every mistake in policies, and what is most likely one')
-    .argument('[folder]', 'the folder with access/ and tools/', FOLDER)
+    .argument('[folder]', FOLDER)
     .option('--config <file>', 'check them against the connections of this configuration')
     .option('--strict', 'a warning is a mistake')
     .addOption(json())
     .addHelpText('after', examples('npx verbatim policy check', 'npx verbatim policy check --config gateway.yaml'))
-    .action(async (folder: string, options: PolicyCheckOptions) => {
+    .action(async (folder: string | undefined, options: PolicyCheckOptions) => {
       const { runPolicyCheck } = await import('./policy-check.ts');
       const { withParts } = await import('./policy-readers.ts');
       finish(await withParts((parts) => runPolicyCheck(context, folder, options, parts)));
@@ -28,10 +29,11 @@ export function addPolicies(program: Command, context: Context, finish: Finish):
   policy
     .command('test')
     .description('run the golden decisions beside the rules')
-    .argument('[folder]', 'the folder with access/ and tools/', FOLDER)
+    .argument('[folder]', FOLDER)
+    .option('--config <file>', 'take the folder from this configuration')
     .addOption(json())
-    .addHelpText('after', examples('npx verbatim policy test', 'npx verbatim policy test policies --json'))
-    .action(async (folder: string, options: { json?: boolean }) => {
+    .addHelpText('after', examples('npx verbatim policy test', 'npx verbatim policy test --config gateway.yaml'))
+    .action(async (folder: string | undefined, options: PolicyTestOptions) => {
       const { runPolicyTest } = await import('./policy-test.ts');
       const { withParts } = await import('./policy-readers.ts');
       finish(await withParts((parts) => runPolicyTest(context, folder, options, parts)));
@@ -40,7 +42,7 @@ export function addPolicies(program: Command, context: Context, finish: Finish):
   policy
     .command('explain')
     .description('show each rule’s part in the decision on one message')
-    .argument('[folder]', 'the folder with access/ and tools/', FOLDER)
+    .argument('[folder]', FOLDER)
     .requiredOption('--message <json>', 'the JSON-RPC message: itself, a file, or - for what is piped in')
     .requiredOption('--principal <json>', 'who sends it: itself or a file')
     .requiredOption('--connection <name>', 'the connection that it is sent on')
@@ -56,7 +58,7 @@ export function addPolicies(program: Command, context: Context, finish: Finish):
         'sqlite',
       ]),
     )
-    .option('--config <file>', 'take the dialect from this configuration')
+    .option('--config <file>', 'take the connection and its dialect from this configuration')
     .addOption(json())
     .addHelpText(
       'after',
@@ -64,7 +66,7 @@ export function addPolicies(program: Command, context: Context, finish: Finish):
         'npx verbatim policy explain --connection orders --principal \'{"kind":"human","groups":["analysts"]}\' \\\n    --message \'{"method":"tools/call","params":{"name":"query","arguments":{"sql":"SELECT 1"}}}\'',
       ),
     )
-    .action(async (folder: string, options: PolicyExplainOptions) => {
+    .action(async (folder: string | undefined, options: PolicyExplainOptions) => {
       const { runPolicyExplain } = await import('./policy-explain.ts');
       const { withParts } = await import('./policy-readers.ts');
       finish(await withParts((parts) => runPolicyExplain(context, folder, options, parts)));

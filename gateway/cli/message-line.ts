@@ -91,6 +91,7 @@ export function createMessageLines(terminal: Terminal) {
         }
         case 'event': {
           const { name, ...details } = frame.event;
+          if (name === 'list.filtered') return `${paint('yellow', '▪')} ${safe(filteredWords(details))}`;
           return `${paint('cyan', '•')} ${paint('bold', safe(name))} ${safe(JSON.stringify(details))}`;
         }
         case 'approval':
@@ -173,6 +174,13 @@ function notesOf(frame: Extract<Frame, { type: 'request' | 'data' }>): Notes {
   if (frame.type === 'data') return { masks, screened: frame.screened ?? [] };
   const verdicts = frame.messages.flatMap(({ decision }) => decision.screened ?? []);
   return { masks, screened: [...new Map(verdicts.map((one) => [JSON.stringify(one), one])).values()] };
+}
+
+/** Names of what was taken out are in no recording: ADR 0021. */
+function filteredWords({ count, exchange }: Readonly<Record<string, unknown>>): string {
+  const taken =
+    count === 1 ? '1 entry that the rules do not allow was' : `${count} entries that the rules do not allow were`;
+  return `${taken} taken out of the list that follows (list.filtered, exchange ${exchange})`;
 }
 
 /** `3 masked: email×2, card`. */

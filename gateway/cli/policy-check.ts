@@ -6,7 +6,7 @@ import { isDecisions } from '../policy/load.ts';
 import type { PolicyProblem } from '../policy/policy-set.ts';
 import { loadChosen } from './chosen-configuration.ts';
 import type { Context } from './context.ts';
-import { openPolicy, writeProblem } from './policy-folder.ts';
+import { folderOf, openPolicy, writeProblem } from './policy-folder.ts';
 import type { PolicyParts } from './policy-parts.ts';
 import { escapeForTerminal } from './terminal.ts';
 
@@ -18,10 +18,11 @@ export interface PolicyCheckOptions {
 
 export async function runPolicyCheck(
   context: Context,
-  folder: string,
+  given: string | undefined,
   options: PolicyCheckOptions,
   { compilePattern }: PolicyParts,
 ): Promise<number> {
+  const folder = folderOf(given, options.config);
   const opened = openPolicy(folder, compilePattern);
   const problems: PolicyProblem[] = opened.ok ? lint(opened.set) : [...opened.problems];
   if (opened.ok) {

@@ -3,14 +3,14 @@ import { readFileSync, statSync } from 'node:fs';
 import { parseStrictJson } from '../mcp/json.ts';
 import { readMessages } from '../mcp/message.ts';
 import { ownMember } from '../mcp/methods.ts';
-import type { PolicyInput } from '../policy/decision.ts';
+import type { Decision, PolicyInput } from '../policy/decision.ts';
 import { type ExplainedRule, type Explanation, explain } from '../policy/explain.ts';
-import { messageOf, parsePrincipal } from '../policy/golden.ts';
+import { messageOf, PRINCIPAL_KEYS, parsePrincipal } from '../policy/golden.ts';
 import type { Dialect } from '../policy/statement.ts';
 import { MAX_FILE } from '../yaml-file.ts';
 import { loadChosen } from './chosen-configuration.ts';
 import { CommandError, type Context } from './context.ts';
-import { openGoodPolicy } from './policy-folder.ts';
+import { folderOf, openGoodPolicy } from './policy-folder.ts';
 import { decideWhole, type PolicyParts } from './policy-parts.ts';
 import { escapeForTerminal } from './terminal.ts';
 
@@ -27,14 +27,14 @@ export interface PolicyExplainOptions {
 
 export async function runPolicyExplain(
   context: Context,
-  folder: string,
+  given: string | undefined,
   options: PolicyExplainOptions,
   parts: PolicyParts,
 ): Promise<number> {
+  const folder = folderOf(given, options.config);
   const { set } = openGoodPolicy(folder, parts.compilePattern);
   const input = inputOf(context, options);
-  const configured = options.config === undefined ? undefined : loadChosen(options.config).connections;
-  const dialect = options.dialect ?? configured?.[options.connection]?.dialect;
+  const dialect = options.dialect ?? configuredDialect(options);
   const explanation = await decideWhole((readings) => explain(set, input, readings, dialect), parts.read);
   if (options.json === true) {
     await context.out.write(`${JSON.stringify({ folder, digest: set.digest, ...explanation }, null, 2)}\n`);
@@ -44,18 +44,28 @@ export async function runPolicyExplain(
   return 0;
 }
 
+function configuredDialect({ config, connection }: PolicyExplainOptions): Dialect | undefined {
+  if (config === undefined) return undefined;
+  const { connections } = loadChosen(config);
+  const found = Object.hasOwn(connections, connection) ? connections[connection] : undefined;
+  if (found !== undefined) return found.dialect;
+  const known = Object.keys(connections).join(', ');
+  throw new CommandError(2, `${config} has no connection "${connection}". It has: ${known}.`);
+}
+
 function inputOf(context: Context, options: PolicyExplainOptions): PolicyInput {
   const principal = parsePrincipal(jsonOf(options.principal, '--principal'));
   if (principal === undefined) {
-    throw new CommandError(2, '--principal is none. Write for example {"kind":"human","groups":["analysts"]}.');
+    const words = `--principal is not one that a rule could match: kind is human or agent, groups a list; no other keys but ${PRINCIPAL_KEYS.join(', ')}.`;
+    throw new CommandError(2, `${words} Write for example {"kind":"human","groups":["analysts"]}.`);
   }
   const given = jsonOf(options.message, '--message');
   // A message may be given whole, as a client sends it, or without what JSON-RPC adds.
   const whole = ownMember(given, 'jsonrpc') === undefined ? { jsonrpc: '2.0', id: 1, ...(given as object) } : given;
   const read = readMessages(whole, { batch: false });
-  if (!read.ok) throw new CommandError(2, `--message is none: ${read.words}`);
+  if (!read.ok) throw new CommandError(2, `--message is no message: ${read.words}`);
   const [message] = read.messages;
-  if (message === undefined) throw new CommandError(2, '--message is none.');
+  if (message === undefined) throw new CommandError(2, '--message is no message.');
   return {
     principal,
     connection: options.connection,
@@ -80,7 +90,7 @@ function bytesOf(file: string, option: string): Buffer {
     return readFileSync(file === '-' ? 0 : file);
   } catch (cause) {
     if (cause instanceof CommandError) throw cause;
-    throw new CommandError(2, `${option}: the file can not be read.`, { cause });
+    throw new CommandError(2, `${option} is neither JSON that begins with { nor a file that can be read.`, { cause });
   }
 }
 
@@ -96,7 +106,23 @@ function linesOf(context: Context, folder: string, { decision, rules }: Explanat
   const { effect, words, shadow } = decision;
   const would =
     shadow === undefined ? [] : [`Rules in shadow mode would say ${shadow.effect}: ${shadow.rules.join(', ')}.`];
-  return [...told, '', paint('bold', effect), escapeForTerminal(words), ...would.map((one) => escapeForTerminal(one))];
+  const consequences = [...consequencesOf(decision), ...would].map((one) => escapeForTerminal(one));
+  return [...told, '', paint('bold', effect), escapeForTerminal(words), ...consequences];
+}
+
+/** What else the rules that let a message pass make of it. */
+function consequencesOf(decision: Decision): string[] {
+  const { effect, approvals, masks, maskRequests, replaceBlobs, limits, screens } = decision;
+  if (effect === 'deny') return [];
+  const names = (detectors: Decision['masks']) => detectors.map(({ name }) => name).join(', ');
+  return [
+    ...approvals.map(({ rule, approvers }) => `Waits for one of ${approvers.join(', ')} (${rule}).`),
+    ...(maskRequests.length === 0 ? [] : [`Masked in the request: ${names(maskRequests)}.`]),
+    ...(masks.length === 0 ? [] : [`Masked in the answer: ${names(masks)}.`]),
+    ...(replaceBlobs.length === 0 ? [] : [`Replaced in the answer: ${replaceBlobs.join(', ')}.`]),
+    ...(limits.length === 0 ? [] : [`Limited by ${limits.map(({ rule }) => rule).join(', ')}.`]),
+    ...(screens.length === 0 ? [] : [`Screened by ${screens.map(({ rule }) => rule).join(', ')}.`]),
+  ];
 }
 
 function wordsOf(one: ExplainedRule): string {
@@ -104,7 +130,7 @@ function wordsOf(one: ExplainedRule): string {
     case 'matched':
       return 'matched';
     case 'error':
-      return `denies: ${one.error}${one.clause === undefined ? '' : ` in ${one.clause}`}`;
+      return `denies, since ${one.clause} can not be decided: ${meaningOf(one.error)}`;
     case 'principals':
       return `not for this principal: ${one.key}`;
     case 'connection':
@@ -116,4 +142,11 @@ function wordsOf(one: ExplainedRule): string {
     case 'condition':
       return `not true: ${one.clause}`;
   }
+}
+
+/** The codes of most mistakes are CEL's own. */
+function meaningOf(error: string): string {
+  if (error.startsWith('no_such_key')) return `${error} (what it asks for is not in the message: test it with has(…))`;
+  if (error === 'the connection has no dialect') return `${error} (give --dialect, or --config)`;
+  return error;
 }

@@ -6,9 +6,14 @@ import { differences, type GoldenCase, readGolden } from '../policy/golden.ts';
 import { isAccess, isDecisions } from '../policy/load.ts';
 import type { Readings } from '../policy/statement.ts';
 import type { Context } from './context.ts';
-import { openGoodPolicy, writeProblem } from './policy-folder.ts';
+import { folderOf, openGoodPolicy, writeProblem } from './policy-folder.ts';
 import { decideWhole, type PolicyParts } from './policy-parts.ts';
 import { escapeForTerminal } from './terminal.ts';
+
+export interface PolicyTestOptions {
+  readonly config?: string;
+  readonly json?: boolean;
+}
 
 interface Failure {
   readonly file: string;
@@ -20,10 +25,11 @@ interface Failure {
 
 export async function runPolicyTest(
   context: Context,
-  folder: string,
-  options: { readonly json?: boolean },
+  given: string | undefined,
+  options: PolicyTestOptions,
   parts: PolicyParts,
 ): Promise<number> {
+  const folder = folderOf(given, options.config);
   const { files, set } = openGoodPolicy(folder, parts.compilePattern);
   const read = files.filter(({ path }) => isDecisions(path)).map(readGolden);
   const problems = read.flatMap((one) => one.problems);
@@ -58,7 +64,12 @@ export async function runPolicyTest(
   for (const path of untested) {
     await context.out.write(`${warning} ${escapeForTerminal(`${folder}/${path}`)} has no golden decisions.\n`);
   }
-  await context.out.write(`${cases.length - failures.length} of ${cases.length} decisions are as they should be.\n`);
+  if (problems.length > 0 && cases.length === 0) return 1;
+  const told =
+    cases.length === 0
+      ? `There are no golden decisions in ${escapeForTerminal(folder)}/access: nothing was tested.`
+      : `${cases.length - failures.length} of ${cases.length} decisions are as they should be.`;
+  await context.out.write(`${told}\n`);
   return ok ? 0 : 1;
 }
 

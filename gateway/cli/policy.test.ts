@@ -32,12 +32,14 @@ async function run(command: (context: Context, parts: PolicyParts) => Promise<nu
   out.end();
   return { code, out: await text(out) };
 }
-const check = (path: string, options = {}) => run((context, parts) => runPolicyCheck(context, path, options, parts));
-const golden = (path: string, options = {}) => run((context, parts) => runPolicyTest(context, path, options, parts));
-const explain = (options: Partial<PolicyExplainOptions>, path = SHIPPED) =>
+const check = (path: string | undefined, options = {}) =>
+  run((context, parts) => runPolicyCheck(context, path, options, parts));
+const golden = (path: string | undefined, options = {}) =>
+  run((context, parts) => runPolicyTest(context, path, options, parts));
+const explain = (options: Partial<PolicyExplainOptions>, path: string | null = SHIPPED) =>
   run((context, parts) => {
     const whole = { message: '{}', principal: '{"kind":"human"}', connection: 'warehouse', ...options };
-    return runPolicyExplain(context, path, whole, parts);
+    return runPolicyExplain(context, path ?? undefined, whole, parts);
   });
 
 const RULE = 'rules:\n  - { name: a, principals: any, connections: [orders], tools: [query], effect: allow }\n';
@@ -122,10 +124,78 @@ test('test: differences, files without golden decisions, wrong ones, JSON', asyn
   );
   const untested = await golden(folder({ 'a.yaml': RULE }));
   assert.deepEqual([untested.code, /warning .*a\.yaml has no golden decisions/.test(untested.out)], [0, true]);
-  assert.equal((await golden(folder({ 'a.yaml': RULE, 'a.decisions.yaml': '- 7\n' }))).code, 1);
+  const wrong = await golden(folder({ 'a.yaml': RULE, 'a.decisions.yaml': '- 7\n' }));
+  assert.deepEqual([wrong.code, /nothing was tested/.test(wrong.out)], [1, false], wrong.out);
   const json = JSON.parse((await golden(fails, { json: true })).out);
   assert.deepEqual([json.ok, json.passed, json.failures[0].differences], [false, 0, ['effect: allow instead of deny']]);
-  await assert.rejects(golden(folder({ 'a.yaml': 'x' })), /policy check/);
+  await assert.rejects(golden(folder({ 'a.yaml': 'x' })), /access\/a\.yaml:1:1 .*Fix: /);
+  const none = await golden(folder({}));
+  assert.match(none.out, /^There are no golden decisions in .*: nothing was tested\.\n$/);
+});
+
+const configuration = (policies: string) => {
+  const config = join(root, `${made++}.yaml`);
+  writeFileSync(
+    config,
+    `listen: { host: 127.0.0.1, port: 8080 }\npublicUrl: https://mcp.example.com\ndata: ./data\nstores: { recordings: file:///x }\npolicies: ${policies}\nissuers: { corp: { issuer: https://idp.example.com } }\nconnections:\n  orders: { upstream: { url: https://orders.internal }, groups: [a], credential: { none: true }, dialect: sqlite }\n`,
+  );
+  return config;
+};
+
+test('without a folder it is that of the configuration', async () => {
+  const mine = folder({ 'mine.yaml': RULE });
+  const config = configuration(mine);
+  assert.match((await check(undefined, { config })).out, new RegExp(`^${mine}: good\\. 1 rule\\.`));
+  assert.match((await golden(undefined, { config })).out, new RegExp(`golden decisions in ${mine}/access`));
+  const message = '{"method":"tools/call","params":{"name":"query"}}';
+  assert.match((await explain({ message, connection: 'orders', config }, null)).out, /mine\.yaml:2\n\nallow\n/);
+  await assert.rejects(check(undefined, { config: configuration('allow-all') }), /allow-all, so there are no rules/);
+  await assert.rejects(
+    explain({ message, connection: 'order', config }),
+    /has no connection "order"\. It has: orders\./,
+  );
+});
+
+test('a folder that is not the one, and one without rules, is said to be so once', async () => {
+  const path = folder({ 'a.yaml': RULE });
+  mkdirSync(join(root, 'above/policies'), { recursive: true });
+  for (const [wrong, words] of [
+    [join(path, 'access'), /: is access\/ itself\. Fix: .*\n$/],
+    [join(root, 'above'), /: has no access\/, but a folder policies\/\. Fix: .*\n$/],
+    [root, /: has no access\/\. Fix: .*\n$/],
+  ] as const) {
+    const told = await check(wrong);
+    assert.deepEqual([told.code, told.out.split('\n').length], [1, 2], told.out);
+    assert.match(told.out, words);
+  }
+  const empty = await check(folder({}));
+  assert.deepEqual([empty.code, /warning .*: There is no rule, so every call is denied\./.test(empty.out)], [0, true]);
+});
+
+test('explain: what a decision brings with it, and what could not be decided', async () => {
+  const path = folder({
+    'a.yaml': RULE.replace(
+      'effect: allow',
+      'effect: allow, masks: [email], maskRequests: [card], condition: args.n == 1',
+    ),
+    'b.yaml':
+      'rules: [{ name: b, principals: any, connections: [orders], tools: [query], effect: approve, approval: { approvers: [leads] } }]',
+  });
+  const call = (args: string) => `{"method":"tools/call","params":{"name":"query","arguments":${args}}}`;
+  const passes = await explain({ message: call('{"n":1}'), connection: 'orders' }, path);
+  assert.match(
+    passes.out,
+    /\napprove\n.*\nWaits for one of leads \(b\)\.\nMasked in the request: card\.\nMasked in the answer: email\.\n$/,
+  );
+  const fails = await explain({ message: call('{}'), connection: 'orders' }, path);
+  assert.match(
+    fails.out,
+    /^a +allow +denies, since args\.n == 1 can not be decided: no_such_key, .* test it with has\(…\)/m,
+  );
+  await assert.rejects(
+    explain({ principal: '{"kind":"human","group":["a"]}' }, path),
+    /no other keys but kind, issuer/,
+  );
 });
 
 test('explain: each rule, and which effect won', async () => {
@@ -142,7 +212,10 @@ test('explain: each rule, and which effect won', async () => {
   const json = JSON.parse((await explain({ message: file, principal, dialect: 'mysql', json: true })).out);
   assert.deepEqual([json.decision.effect, json.decision.rules], ['allow', ['read-only-sql']]);
   const broken = await explain({ message: call('SELEC'), principal, dialect: 'postgresql' });
-  assert.match(broken.out, /^read-only-sql +allow +denies: a statement can not be read/m);
+  assert.match(
+    broken.out,
+    /^read-only-sql +allow +denies, since sql\.readOnly\(args\.sql\) can not be decided: a statement can not be read/m,
+  );
 });
 
 test('explain: what is no message and no principal is said without repeating it', async () => {

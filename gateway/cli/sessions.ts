@@ -77,7 +77,7 @@ export function whoOf(info: SessionInfo): string {
 function stateOf(info: SessionInfo): string {
   const notes = [
     ...(info.gaps > 0 ? [`${info.gaps} ${info.gaps === 1 ? 'gap' : 'gaps'}`] : []),
-    ...(info.approvals > 0 ? [`${info.approvals} ${info.approvals === 1 ? 'wait' : 'waits'} for approval`] : []),
+    ...(info.approvals > 0 ? [`${info.approvals} held for approval`] : []),
     ...(info.masked > 0 ? [`${info.masked} masked`] : []),
     ...(info.problems.length > 0 ? ['damaged'] : []),
   ];

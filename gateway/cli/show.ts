@@ -139,7 +139,7 @@ function heading(context: Context, info: SessionInfo, url: string): string[] {
     ['recorded', `${url}, ${info.strands.map((strand) => `strand ${strand}`).join(', ')}`],
     [
       'holds',
-      `${info.frames} frames in ${info.segments} segments: ${info.exchanges} exchanges, ${info.messages} messages, ${info.denied} denied, ${info.refused} refused, ${info.approvals} ${info.approvals === 1 ? 'wait' : 'waits'} for approval, ${info.masked} masked values, ${info.errors} JSON-RPC errors, ${info.toolErrors} tool errors, ${info.gaps} gaps`,
+      `${info.frames} frames in ${info.segments} segments: ${info.exchanges} exchanges, ${info.messages} messages, ${info.denied} denied, ${info.refused} refused, ${info.approvals} held for approval, ${info.masked} masked ${info.masked === 1 ? 'value' : 'values'}, ${info.errors} JSON-RPC errors, ${info.toolErrors} tool errors, ${info.gaps} gaps`,
     ],
     ['sealed', sealed(info)],
   ];

@@ -28,6 +28,16 @@ test('rules and connections that miss each other', () => {
   assert.equal(checkAgainst(pinned, { orders: {} }).length, 1);
 });
 
+test('pins that are missing where something needs them', () => {
+  const reads = { ...ALLOW, condition: '!tool.destructive' };
+  assert.deepEqual(told([reads], { orders: { changedTools: 'refuse' } }), [
+    'warning a: looks at tools of the connection orders, and none of it is pinned',
+    'warning : No tool runs on the connection orders: changedTools is refuse there, and none is pinned',
+  ]);
+  assert.deepEqual(checkAgainst(setOf([reads], { orders: [] }), { orders: { changedTools: 'refuse' } }), []);
+  assert.deepEqual(told([ALLOW], { orders: { changedTools: 'flag' } }), []);
+});
+
 test('SQL without a dialect is an error, for each connection that a rule reaches', () => {
   const sql = { ...ALLOW, connections: ['*'], condition: 'args.n == 1 || sql.readOnly(args.q)' };
   assert.deepEqual(told([sql], { one: {}, two: { dialect: 'mysql' }, three: {} }), [

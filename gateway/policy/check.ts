@@ -11,6 +11,8 @@ export interface CheckedConnection {
   readonly dialect?: Dialect;
   /** What its server holds: card data or personal data ask for masks. */
   readonly data?: 'pci' | 'personal';
+  /** What happens to tools that are not as pinned. */
+  readonly changedTools?: 'refuse' | 'flag';
   /** Who may open sessions, where known. */
   readonly groups?: readonly string[];
 }
@@ -26,13 +28,17 @@ export function checkAgainst(
   connections: Readonly<Record<string, CheckedConnection>>,
 ): PolicyProblem[] {
   const names = Object.keys(connections);
-  const found = set.rules.flatMap((rule) => checkRule(rule, connections));
+  const found = set.rules.flatMap((rule) => [...checkRule(rule, connections), ...checkPinned(rule, set, names)]);
   const reached = (name: string) =>
     set.rules.some(({ mode, effect, connections: globs }) => {
       return mode === 'enforce' && effect !== 'deny' && anyOf(globs)(name);
     });
   for (const name of names.filter((one) => !reached(one))) {
     found.push(ofPolicy(`No rule allows anything on the connection ${name}`, 'Write one that does, or take it out.'));
+  }
+  for (const name of names.filter((one) => connections[one]?.changedTools === 'refuse' && !set.pins.has(one))) {
+    const words = `No tool runs on the connection ${name}: changedTools is refuse there, and none is pinned`;
+    found.push(ofPolicy(words, pinFix(name)));
   }
   for (const name of set.pins.keys()) {
     if (names.includes(name)) continue;
@@ -41,6 +47,19 @@ export function checkAgainst(
     );
   }
   return found;
+}
+
+/** What a condition sees as `tool` is the pin; of a tool without one it takes the worst. */
+function checkPinned(rule: Rule, { pins }: PolicySet, names: readonly string[]): PolicyProblem[] {
+  if (rule.condition?.reads.has('tool') !== true) return [];
+  const unpinned = names.filter((name) => anyOf(rule.connections)(name) && !pins.has(name));
+  return unpinned.map((name) => {
+    return warning(rule, `looks at tools of the connection ${name}, and none of it is pinned`, pinFix(name));
+  });
+}
+
+function pinFix(name: string): string {
+  return `Pin them: npx verbatim policy pin ${name}.`;
 }
 
 function checkRule(rule: Rule, connections: Readonly<Record<string, CheckedConnection>>): PolicyProblem[] {
@@ -86,6 +105,9 @@ export function lint(set: PolicySet): PolicyProblem[] {
   const denies = set.rules.filter((rule) => {
     return rule.mode === 'enforce' && rule.effect === 'deny' && rule.condition === undefined;
   });
+  if (set.rules.length === 0) {
+    return [ofPolicy('There is no rule, so every call is denied', 'Write rules into access/NAME.yaml.')];
+  }
   return set.rules.flatMap((rule) => {
     const found: PolicyProblem[] = [];
     const cover = rule.effect === 'deny' ? undefined : denies.find((deny) => covers(deny, rule));

@@ -176,6 +176,18 @@ for (const [source, problem] of REFUSED) {
   });
 }
 
+test('what to write instead, where it is most likely known', () => {
+  const fixOf = (source: string) => {
+    const made = compiler.compile(source);
+    return made.ok ? '' : made.fix;
+  };
+  assert.match(fixOf('sql.readonly(args.q)'), /^Did you mean readOnly\? Known: /);
+  assert.match(fixOf('args.q.startWith("a")'), /^Did you mean startsWith\? /);
+  assert.match(fixOf('args.q == "a" and name == "b"'), /^Write && for and/);
+  assert.match(fixOf('args.q == "this and that'), /^Write /);
+  assert.doesNotMatch(fixOf('args.q == "this and that" =='), /for and/);
+});
+
 test('pinned arguments: a field that no schema has is found at load, a wrong type denies', () => {
   const types = { query: 'string', limit: 'dyn' };
   assert.ok(!compiler.compile('args.qery == "x"', types).ok);

@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ASTNode, Environment } from '@marcbachmann/cel-js';
 import { type Call, isNode, isSource, MACROS, placeOf, type Refusal, refusalOf } from '../cel/expression.ts';
+import { nearest } from '../config-problems.ts';
 import type { Condition, Evaluated } from './condition.ts';
 import {
   type ArgumentTypes,
@@ -82,14 +83,18 @@ function parse(source: string, environment: Environment): ReturnType<Environment
   try {
     return environment.parse(source);
   } catch (error) {
-    return { problem: `is not a CEL expression (${placeOf(error)})`, fix: `Write for example ${EXAMPLE}.` };
+    const words = /\b(and|or|not)\b/i.test(source.replace(/"[^"]*"|'[^']*'/g, ''));
+    const fix = words ? 'Write && for and, || for or, ! for not.' : `Write for example ${EXAMPLE}.`;
+    return { problem: `is not a CEL expression (${placeOf(error)})`, fix };
   }
 }
 
 function refusalOfCall({ name, receiver, args }: Call, environments: Environments): Refusal | undefined {
   const known = receiver === undefined ? FUNCTIONS : METHODS;
   if (!known.has(name)) {
-    return { problem: 'calls a function that is not known here', fix: `Known: ${[...known].join(', ')}.` };
+    const near = nearest(name, [...known]);
+    const meant = near === undefined ? '' : `Did you mean ${near}? `;
+    return { problem: 'calls a function that is not known here', fix: `${meant}Known: ${[...known].join(', ')}.` };
   }
   if (name !== 'matches') return undefined;
   const [pattern] = args;

@@ -11,7 +11,7 @@ import { LISTS, subjectOf } from './subject.ts';
 export type RuleOutcome =
   | { readonly outcome: 'matched' }
   /** Its condition could not be decided, so it denies. */
-  | { readonly outcome: 'error'; readonly error: string; readonly clause?: string }
+  | { readonly outcome: 'error'; readonly error: string; readonly clause: string }
   | { readonly outcome: 'connection' | 'method' | 'name' }
   | { readonly outcome: 'principals'; readonly key: keyof PrincipalMatch }
   /** The first clause that is not true, or the whole condition. */
@@ -77,7 +77,7 @@ function outcomeOfCondition(condition: NonNullable<Rule['condition']>, input: Po
     return !('value' in part) || !part.value;
   });
   if ('error' in value) {
-    return { outcome: 'error', error: value.error, ...(clause === undefined ? {} : { clause: clause.source }) };
+    return { outcome: 'error', error: value.error, clause: clause?.source ?? condition.source };
   }
   return { outcome: 'condition', clause: clause?.source ?? condition.source };
 }

@@ -23,6 +23,8 @@ const principalSchema = section({
   clientId: line.optional(),
 });
 
+export const PRINCIPAL_KEYS: readonly string[] = Object.keys(principalSchema.shape);
+
 const dialect = oneOf('postgresql', 'mysql', 'bigquery', 'sqlite');
 
 const caseSchema = section({

@@ -144,6 +144,7 @@ const MISTAKES: readonly (readonly [string, string])[] = [
   ['tools: [x]\neffect: deny\nlimits: { maxResultBytes: 1MiB }', 'limits'],
   ['tools: [x]\neffect: deny\nreplaceBlobs: ["*"]', 'replaceBlobs'],
   ['tools: [x]\neffect: allow\nmasks: [nothing]', 'masks'],
+  ['tools: [x]\neffect: allow\nreplaceBlobs: [images]', 'replaceBlobs[0]'],
   ['tools: [x]\neffect: allow\nmasks: []', 'masks'],
   ['tools: [x]\neffect: allow\nmode: off', 'mode'],
   ['tools: [x]\nmethods: [ping]\neffect: allow', 'methods[0]'],
@@ -184,6 +185,18 @@ test('patterns: unknown ones, doubled ones, names that are taken', () => {
   assert.deepEqual(problems(...twice), ['access/two.yaml:1:13 patterns.a']);
   const shared = load(access('patterns: { a: "x" }', 'z'), one('tools: [x]\neffect: allow\nmasks: [a]'));
   assert.ok(shared.ok);
+});
+
+test('each unknown mask is told apart by what was most likely meant', () => {
+  const loaded = load(
+    access('patterns: { employee-id: "E[0-9]" }', 'z'),
+    one('tools: [x]\neffect: allow\nmasks: [emails, employe-id, zzz]'),
+  );
+  assert.ok(!loaded.ok);
+  assert.deepEqual(
+    loaded.problems.map(({ fix }) => fix.replace(/ ?Write all.*/, '')),
+    ['Did you mean email?', 'Did you mean employee-id?', ''],
+  );
 });
 
 test('no value of a file is repeated', () => {

@@ -1,5 +1,6 @@
 /** One written rule, made what decisions are made of. What is wrong with it is said through `add`. */
 
+import { nearest } from '../config-problems.ts';
 import { asRecord } from '../config-shape.ts';
 import { compileGlob } from '../glob.ts';
 import { KNOWN_METHODS } from '../mcp/methods.ts';
@@ -91,7 +92,10 @@ function detectorsOf(
     if (BUILT_IN.includes(name as BuiltIn)) return [{ name: name as BuiltIn }];
     const pattern = patterns.get(name);
     if (pattern !== undefined) return [pattern];
-    add([key], 'names a mask that is not known', `Write all, ${BUILT_IN.join(', ')} or a name from patterns.`);
+    const near = nearest(name, ['all', ...BUILT_IN, ...patterns.keys()]);
+    const meant = near === undefined ? '' : `Did you mean ${near}? `;
+    const fix = `${meant}Write all, ${BUILT_IN.join(', ')} or a name from patterns.`;
+    add([key], 'names a mask that is not known', fix);
     return [];
   });
 }

@@ -75,9 +75,9 @@ export const ruleSchema = section({
   maskRequests: masks.optional(),
   replaceBlobs: list(
     text(
-      /^[A-Za-z0-9*.+-]{1,128}(\/[A-Za-z0-9*.+-]{1,128})?$/,
+      /^(\*|[A-Za-z0-9*.+-]{1,128}\/[A-Za-z0-9*.+-]{1,128})$/,
       'is not a MIME type',
-      'Write image/*, application/pdf.',
+      'Write for example image/* or application/pdf; * alone is every type.',
     ),
   ).optional(),
   limits: section({
@@ -128,7 +128,7 @@ export const fileSchema = section({
 export const EXAMPLES: Readonly<Record<string, string>> = {
   rules: 'rules: [{ name: …, principals: any, connections: [orders], tools: [query], effect: allow }]',
   patterns: 'patterns: { employee-id: "EMP-[0-9]{6}" }',
-  principals: 'principals: { groups: [analysts] }',
+  principals: 'principals: { groups: [analysts] }` or, for everybody, `principals: any',
   connections: 'connections: [orders]',
   methods: 'methods: [tools/call, tools/list]',
   tools: 'tools: [query, "list_*"]',

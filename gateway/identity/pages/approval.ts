@@ -139,7 +139,7 @@ function standing(state: ApprovalState, now: number, reader: 'asker' | 'decider'
     case 'pending':
       return html`<p class="note" role="status"><strong>Waiting.</strong> Nobody has decided yet. Load this page again to see.</p>`;
     case 'approved':
-      return html`<p class="note good" role="status"><strong>Approved</strong> by ${outside([...new Set(state.by.map(({ subject }) => subject))].join(', '), 300)}. ${reader === 'asker' ? 'Make exactly the same call again, with the same login of your client,' : 'Who asked makes exactly the same call again'} before ${time(state.until, now)}: it works once.</p>`;
+      return html`<p class="note good" role="status"><strong>Approved</strong> by ${outside([...new Set(state.by.map(({ subject }) => subject))].join(', '), 300)}. ${reader === 'asker' ? 'If your client still waits, the call goes on by itself. If not: make exactly the same call again, with the same login of your client,' : 'If the client of who asked still waits, the call goes on by itself. If not, they make exactly the same call again'} before ${time(state.until, now)}: it works once.</p>`;
     case 'denied':
       return html`<p class="note bad" role="status"><strong>Denied</strong> by ${outside(state.by, 255)}. ${state.reason !== undefined && outside(state.reason, 500)}</p>`;
     case 'void':

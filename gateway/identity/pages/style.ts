@@ -59,7 +59,7 @@ a { color: var(--accent); text-underline-offset: 0.2em; }
 .note .was { color: var(--bad); }
 /* Marks stacked on a letter stay in the row of the text that they are in, and cover nothing else. */
 h1, h2, .facts > div, .note, .rows li > div, summary { overflow: clip; overflow-clip-margin: 2px; }
-.pill { display: inline-block; padding: 1px 9px; border-radius: 99px; font-size: 13px; line-height: 20px; background: var(--field); color: var(--soft); border: 1px solid var(--line); }
+.pill { display: inline-block; white-space: nowrap; padding: 1px 9px; border-radius: 99px; font-size: 13px; line-height: 20px; background: var(--field); color: var(--soft); border: 1px solid var(--line); }
 .pill.good { background: var(--good-back); color: var(--good); border-color: transparent; }
 .pill.bad { background: var(--bad-back); color: var(--bad); border-color: transparent; }
 .pill.warn { background: var(--warn-back); color: var(--warn); border-color: transparent; }
@@ -89,7 +89,9 @@ button.danger { color: var(--bad); border-color: var(--bad); }
 .rows { list-style: none; }
 .rows li { display: flex; align-items: center; justify-content: space-between; gap: 8px 16px; padding: 9px 0; border-top: 1px solid var(--line); }
 .rows li > div { min-width: 0; }
-.rows li > form { flex: none; }
+.rows li > form, .rows li > .pill { flex: none; }
+.rows li > .pills { min-width: min-content; }
+.rows .mono { white-space: nowrap; }
 .rows p { color: var(--soft); font-size: 14px; }
 details > summary { display: flex; align-items: center; gap: 10px; padding: 9px 2px; cursor: pointer; font-weight: 600; list-style: none; border-radius: 6px; }
 details > summary::-webkit-details-marker { display: none; }
