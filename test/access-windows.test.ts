@@ -49,7 +49,6 @@ describe('a connection without standing access', () => {
     const by = person('lea', ['leads'], issuer());
     const { window } = await windows().decide(asked.id, { by, authenticated: authenticated(), verdict: 'approve' });
     assert.ok(window !== undefined);
-    await windows().poll();
     return window;
   }
 
@@ -64,14 +63,22 @@ describe('a connection without standing access', () => {
 
   test('an approved request lets in, this person alone; the session ends with the window', async () => {
     const ana = await tokenOf('ana', ['analysts']);
-    await grant('ana');
+    const window = await grant('ana');
     assert.equal((await read(ana)).code, undefined);
     assert.equal((await read(await tokenOf('ben', ['analysts']))).code, 'access_needed');
     const repair = await policed.send('tools/call', { name: 'repair' }, { token: ana });
     assert.equal(repair.code, 'denied', 'a rule can ask how somebody got in');
     const start = (await framesOf(policed.gateway)).find((frame) => frame.type === 'session.start');
     assert.ok(start?.type === 'session.start');
+    assert.deepEqual(start.start.access, { kind: 'justInTime', window });
     assert.ok(Date.parse(start.start.expires ?? '') <= Date.now() + HOUR, 'no longer than the window');
+    const longer = await grant('ana', 2 * HOUR);
+    assert.equal((await read(ana)).code, undefined);
+    const noted = (await framesOf(policed.gateway)).find(
+      (frame) => frame.type === 'event' && frame.event.name === 'access',
+    );
+    assert.ok(noted?.type === 'event');
+    assert.equal(noted.event.window, longer);
   });
 
   test('one that is revoked ends calls under way, and lets nobody in', async () => {

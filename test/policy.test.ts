@@ -365,6 +365,26 @@ rules:
   }
 });
 
+test('a server’s question never waits for approval, and of several messages none is left out', async () => {
+  const policed = await startPoliced(`
+rules:
+  - { name: call, principals: any, connections: [fixture], tools: [ask], effect: allow }
+  - { name: asked, principals: any, connections: [fixture], methods: [sampling/createMessage], effect: approve, approval: { approvers: [leads], pending: 1h, usable: 1h } }
+`);
+  try {
+    const asked = { jsonrpc: '2.0', id: 's', method: 'sampling/createMessage', params: {} };
+    const answer = (id: unknown) => ({ jsonrpc: '2.0', id, result: text('done') });
+    policed.answer(({ id }) => `data: ${JSON.stringify(asked)}\n\ndata: ${JSON.stringify(answer(id))}\n\n`);
+    const { body, said } = await policed.send('tools/call', call('ask', {}));
+    assert.deepEqual([body.includes('sampling'), said.result], [false, text('done')]);
+    policed.answer(({ id }) => `data: ${JSON.stringify([asked, answer(id)])}\n\n`);
+    const several = await policed.send('tools/call', call('ask', {}));
+    assert.deepEqual([several.code, several.body.includes('sampling')], ['denied', false]);
+  } finally {
+    await policed.close();
+  }
+});
+
 test('what is fetched later keeps its call’s masks', async () => {
   const rules = `
 rules:

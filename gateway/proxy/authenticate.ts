@@ -12,6 +12,8 @@ import type { Target } from './target.ts';
 export interface Entered {
   readonly principal: Principal;
   readonly access: PolicyInput['access'];
+  /** Id of the access window that let in. */
+  readonly window?: string;
 }
 
 /** Throws `GatewayError` where nobody is let in, or not this one. */
@@ -44,5 +46,5 @@ function enter(runtime: Runtime, inForce: InForce, { connection }: Target, princ
     throw new GatewayError('access_needed', 'not_forwarded', `Open ${url}`, { url });
   }
   const expires = Math.min(principal.expires, window.expires / 1000);
-  return { principal: { ...principal, expires }, access: window.kind };
+  return { principal: { ...principal, expires }, access: window.kind, window: window.id };
 }

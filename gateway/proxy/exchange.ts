@@ -89,7 +89,7 @@ async function handleCallUnder(
   let entered: Entered;
   try {
     entered = await authenticate(runtime, inForce, target, request);
-    session = await openSession(runtime, inForce, target, entered.principal);
+    session = await openSession(runtime, inForce, target, entered);
   } catch (error) {
     return refuseUnknown(runtime, inForce, target, request, edge, toGatewayError(error));
   }
@@ -111,10 +111,11 @@ async function handleCallUnder(
   }
 }
 
-async function openSession(runtime: Runtime, inForce: InForce, target: Target, principal: Principal): Promise<Session> {
+async function openSession(runtime: Runtime, inForce: InForce, target: Target, entered: Entered): Promise<Session> {
+  const { principal } = entered;
   const { sessions } = inForce.config;
   const { sessionsPerPrincipal } = target.connection.limits;
-  const start = (expires: string) => startOf(runtime, inForce, target, principal, expires);
+  const start = (expires: string) => startOf(runtime, inForce, target, entered, expires);
   const session = await runtime.sessions.open(principal, start, { ...sessions, sessionsPerPrincipal });
   const { digest: configuration, policy } = inForce;
   if (session.configuration !== configuration || session.policy !== policy.set.digest) {
@@ -125,9 +126,17 @@ async function openSession(runtime: Runtime, inForce: InForce, target: Target, p
       event: { name: 'configuration', configuration, policy: policy.set.digest },
     });
   }
+  noteWindow(session, entered);
   // The token check keeps a token's principal: another object is another token.
   if (principal !== session.principal) notePrincipal(session, principal);
   return session;
+}
+
+/** Another window than the session began with, or than the last call had: the recording says by which a call got in. */
+function noteWindow(session: Session, { access, window }: Entered): void {
+  if (window === undefined || session.window === window) return;
+  session.window = window;
+  session.strand.append({ type: 'event', event: { name: 'access', kind: access, window } });
 }
 
 /** A renewed token may say other groups: what its calls may do follows their own token, and the recording says so. */

@@ -1,6 +1,7 @@
 /** The facts with which a session's recording begins. */
 import type { Principal } from '../identity/principal.ts';
 import type { RecordedPrincipal, SessionStart } from '../recording/frame.ts';
+import type { Entered } from './authenticate.ts';
 import type { InForce, Runtime } from './runtime.ts';
 import type { Target } from './target.ts';
 
@@ -8,7 +9,7 @@ export async function startOf(
   runtime: Runtime,
   inForce: InForce,
   target: Target,
-  principal: Principal,
+  { principal, access, window }: Entered,
   expires: string,
 ): Promise<SessionStart['start']> {
   const { connection } = target;
@@ -31,6 +32,7 @@ export async function startOf(
     ledger: runtime.recorder.ledger,
     gateway: runtime.version,
     ...(credential?.version === undefined ? {} : { credential: credential.version }),
+    ...(window === undefined || access === 'standing' ? {} : { access: { kind: access, window } }),
     expires,
   };
 }

@@ -108,6 +108,8 @@ export interface SessionStart extends Common {
     readonly ledger: string;
     readonly gateway: string;
     readonly credential?: string;
+    /** The access window that let in, where access is not standing. */
+    readonly access?: { readonly kind: 'justInTime' | 'breakGlass'; readonly window: string };
     readonly expires?: string;
   };
 }

@@ -33,6 +33,8 @@ export interface Session {
   /** Digests of the configuration and the policy that were last recorded as in force. */
   configuration: string;
   policy: string;
+  /** The access window that its last call came by; that of `session.start` at first. */
+  window?: string;
   readonly opened: number;
   lastUsed: number;
   expires: number;
@@ -128,6 +130,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
       exchanges: new Set(),
       configuration: there === undefined ? facts.configuration : '',
       policy: there === undefined ? facts.policy : '',
+      ...(there === undefined && facts.access !== undefined ? { window: facts.access.window } : {}),
       // The version that a strand of before the restart last named is not known here: it is named again.
       ...(there === undefined && facts.credential !== undefined
         ? { credential: { version: facts.credential, noted: Promise.resolve() } }

@@ -37,6 +37,23 @@ export function createWindows(deps: WindowsDeps): Windows {
   const standings = createStandings({ state, now, kind: windowKind(signing) });
   const newId = createIds(now);
   const requests = createAccessRequests({ ...deps, objects, signing, newId });
+  /** What was seen to open and end, and is not told yet. */
+  let unsaid: Pick<Awaited<ReturnType<Windows['poll']>>, 'opened' | 'ended'> = { opened: [], ended: [] };
+
+  async function look(): Promise<{ readonly failure?: unknown }> {
+    const { on, off, ...failure } = await standings.poll();
+    unsaid = {
+      opened: [...unsaid.opened, ...on.map((window) => asWindow(window, 'open'))],
+      ended: [...unsaid.ended, ...off.map(({ it, how }) => asWindow(it, how === 'lifted' ? 'revoked' : 'ended'))],
+    };
+    return failure;
+  }
+
+  /** Who was just let in calls at once: here it holds now, elsewhere with the next look. */
+  async function lookNow<T>(done: T): Promise<T> {
+    await look().catch(() => {});
+    return done;
+  }
 
   function breakGlassOf(connection: string) {
     const how = deps.access(connection);
@@ -158,12 +175,10 @@ export function createWindows(deps: WindowsDeps): Windows {
 
   return {
     async poll() {
-      const { on, off, ...failure } = await standings.poll();
-      return {
-        opened: on.map((window) => asWindow(window, 'open')),
-        ended: off.map(({ it, how }) => asWindow(it, how === 'lifted' ? 'revoked' : 'ended')),
-        ...failure,
-      };
+      const failure = await look();
+      const said = unsaid;
+      unsaid = { opened: [], ended: [] };
+      return { ...said, ...failure };
     },
     known: standings.known,
     openFor(who, connection) {
@@ -175,9 +190,9 @@ export function createWindows(deps: WindowsDeps): Windows {
       return last === undefined ? undefined : asWindow(last, 'open');
     },
     request: requests.request,
-    decide: requests.decide,
-    breakGlass,
-    revoke,
+    decide: async (id, decision) => lookNow(await requests.decide(id, decision)),
+    breakGlass: async (asked) => lookNow(await breakGlass(asked)),
+    revoke: async (id, by) => lookNow(await revoke(id, by)),
     review,
     readRequest: requests.read,
     async readWindow(id) {
