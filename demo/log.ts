@@ -17,7 +17,7 @@ export function createDemoLog(folder: string, tell: (lines: string) => void): De
 }
 
 /** What a line of the log says to who has just saved a file of rules; nothing otherwise. */
-export function editWords(line: string): string | undefined {
+function editWords(line: string): string | undefined {
   const { event, problems = [] } = JSON.parse(line) as { event?: string; problems?: readonly string[] };
   if (event === 'configuration_loaded') return 'Edited: what was changed is in force.\n';
   if (event !== 'configuration_refused') return undefined;
