@@ -155,7 +155,7 @@ test('a body that never ends does not keep the gateway from stopping', { timeout
 
 test('a client that takes nothing is cut off after the idle time; the legacy call goes on', async () => {
   await using stack = new AsyncDisposableStack();
-  const { gateway, answering } = await start(stack, { connection: { limits: { idleStream: '300ms' } } });
+  const { gateway, answering } = await start(stack, { connection: { limits: { idleStream: '1500ms' } } });
   const raw = await openRaw(gateway.port);
   raw.socket.pause();
   raw.send(requestOf({ token: gateway.token, body: toolCall(1) }));
