@@ -60,8 +60,11 @@ function phoneAt(reading: Reading, run: number): [number, number] | undefined {
     if (!candidate || !couldBe(reading, candidate)) continue;
     said ??= nearer(wordsBefore(reading, start), PHONES, THINGS);
     const next = run + 2 * candidate.groups.length;
-    const wordly = said === 'neither' && lastOf(AFTER, wordsAfter(reading, candidate.end)) >= 0 ? 'for' : said;
-    if (!isPhone(reading, candidate, wordly)) continue;
+    if (!isPhone(reading, candidate, said)) {
+      // Only what a word could make a number is asked for one behind it.
+      if (said !== 'neither' || !isPhone(reading, candidate, 'for')) continue;
+      if (lastOf(AFTER, wordsAfter(reading, candidate.end)) < 0) continue;
+    }
     const end = extensionEnd(reading.text, candidate.end);
     let after = next;
     while ((reading.runs[after] ?? end) < end) after += 2;
@@ -131,7 +134,7 @@ function gather({ text, runs }: Reading, first: number, start: number, plus: boo
     digits += text.slice(from, to);
     groups.push(to - from);
     if (text[to] === ')' && groups.length === 1 && text[start] === '(' && digits.length > 6) to++;
-    if (digits.length >= 6) {
+    if (digits.length >= fewestDigits) {
       candidates.push({ start, end: to, digits, groups: [...groups], gaps: [...gaps], plus, bracket });
     }
   }
@@ -162,10 +165,7 @@ function endsHere({ text }: Reading, { end, groups }: Candidate): boolean {
 
 /** What no word has to be asked for. */
 const couldBe = (reading: Reading, candidate: Candidate) =>
-  candidate.digits.length >= fewestDigits &&
-  !isDate(candidate.digits, candidate.groups, candidate.gaps) &&
-  !isDotted(candidate) &&
-  endsHere(reading, candidate);
+  !isDate(candidate.digits, candidate.groups, candidate.gaps) && !isDotted(candidate) && endsHere(reading, candidate);
 
 function isPhone(reading: Reading, candidate: Candidate, said: Said): boolean {
   const { digits, groups, plus } = candidate;
@@ -205,9 +205,12 @@ function isShaped(reading: Reading, candidate: Candidate): boolean {
 
 /** North American: neither area nor exchange starts with 0 or 1. */
 function isAmerican({ digits, groups, gaps }: Candidate): boolean {
-  const shape = groups.join(',');
-  if (shape === '3,3,4') return /^[2-9]\d\d[2-9]/.test(digits) && (gaps[0]?.includes(')') || gaps[0] === gaps[1]);
-  return shape === '1,3,3,4' && /^1[2-9]\d\d[2-9]/.test(digits);
+  const [one, two, three, four] = groups;
+  if (groups.length === 3 && one === 3 && two === 3 && three === 4) {
+    return /^[2-9]\d\d[2-9]/.test(digits) && (gaps[0]?.includes(')') || gaps[0] === gaps[1]);
+  }
+  const isLong = groups.length === 4 && one === 1 && two === 3 && three === 3 && four === 4;
+  return isLong && /^1[2-9]\d\d[2-9]/.test(digits);
 }
 
 /** A number among others: a row of a table. */

@@ -81,6 +81,13 @@ const isNameCode = (code: number) =>
   code === 0x2e ||
   code > 0xbf;
 
+/** What stands right before a sign behind the name of a secret: its last letter, or what closes a quote or a bracket. */
+const mayEndName = new Uint8Array(128);
+for (const letter of [...byLastLetter.keys(), 's']) {
+  for (const one of [letter, letter.toUpperCase()]) if (one.charCodeAt(0) < 128) mayEndName[one.charCodeAt(0)] = 1;
+}
+for (const mark of '"\'\\])` \t\n\v\f\r') mayEndName[mark.charCodeAt(0)] = 1;
+
 /** The name before a `:` or `=`, with quotes and brackets around it left out. */
 function nameBefore(text: string, sign: number): string {
   let end = sign;
@@ -93,9 +100,8 @@ function nameBefore(text: string, sign: number): string {
 /** The value of a secret's name before this sign, where it has one. */
 export function valueAfter(text: string, sign: number): [number, number] | undefined {
   // By far the most signs are told apart by one letter.
-  const last = text[sign - 1] ?? '';
-  if (!/["'\\\])`\s]/.test(last) && !byLastLetter.has(last.toLowerCase()) && last !== 's' && last !== 'S')
-    return undefined;
+  const last = text.charCodeAt(sign - 1);
+  if (last < 128 ? mayEndName[last] !== 1 : !/\s/.test(text[sign - 1] ?? '')) return undefined;
   const kind = kindOf(nameBefore(text, sign));
   if (!kind) return undefined;
   let start = sign + 1;

@@ -2,10 +2,10 @@ import { isDigit, isLetter, type Reading } from './reading.ts';
 
 /** Words whose nearness says what a number is. */
 export interface Words {
-  /** In lower case. */
+  /** In any case. */
   has(word: string): boolean;
-  /** Where the last word ends, of those that are found anywhere, or -1; `lower` is in lower case. */
-  lastPart(lower: string): number;
+  /** Where the last word ends, of those that are found anywhere, or -1. */
+  lastPart(text: string): number;
 }
 
 const letter = /\p{L}/u;
@@ -38,14 +38,25 @@ export function createWords(list: string): Words {
     } else whole.add(word);
   }
   const ascii = parts.filter(isAscii);
-  const anyAscii = ascii.length > 0 ? new RegExp(ascii.join('|')) : undefined;
+  const anyAscii = ascii.length > 0 ? new RegExp(ascii.join('|'), 'i') : undefined;
+  /** Texts say the same words again and again. */
+  const known = new Map<string, boolean>();
+  const isOne = (lower: string): boolean =>
+    whole.has(lower) || (starts.get(lower.slice(0, headLength))?.some((start) => lower.startsWith(start)) ?? false);
   return {
-    has: (word) =>
-      whole.has(word) || (starts.get(word.slice(0, headLength))?.some((start) => word.startsWith(start)) ?? false),
-    lastPart(lower) {
+    has(word) {
+      const there = known.get(word);
+      if (there !== undefined) return there;
+      const is = isOne(word.toLowerCase());
+      if (known.size < mostKnown) known.set(word, is);
+      return is;
+    },
+    lastPart(text) {
+      if (parts.length === 0) return -1;
       let found = -1;
-      const plain = isAscii(lower);
-      if (plain && !anyAscii?.test(lower)) return -1;
+      const plain = isAscii(text);
+      if (plain && !anyAscii?.test(text)) return -1;
+      const lower = text.toLowerCase();
       for (const part of plain ? ascii : parts) {
         const at = lower.lastIndexOf(part);
         if (at >= 0) found = Math.max(found, at + part.length);
@@ -56,9 +67,10 @@ export function createWords(list: string): Words {
 }
 
 const headLength = 3;
+const mostKnown = 4096;
 const longestWord = 24;
 
-/** The words of a text from its end, in lower case, until one is wanted: where that one ends, or -1. */
+/** The words of a text from its end, until one is wanted: where that one ends, or -1. */
 function lastWord(text: string, wanted: (word: string) => boolean): number {
   let end = text.length;
   while (end > 0) {
@@ -74,7 +86,7 @@ function lastWord(text: string, wanted: (word: string) => boolean): number {
       )
         break;
     }
-    if (start < end && end - start <= longestWord && wanted(text.slice(start, end).toLowerCase())) return end;
+    if (start < end && end - start <= longestWord && wanted(text.slice(start, end))) return end;
     end = start;
   }
   return -1;
@@ -86,7 +98,7 @@ const isProduct = (text: string, capital: number) =>
 
 /** Where the last of the words in a text ends, or -1. */
 export function lastOf(words: Words, text: string): number {
-  return Math.max(lastWord(text, words.has), words.lastPart(text.toLowerCase()));
+  return Math.max(lastWord(text, words.has), words.lastPart(text));
 }
 
 /** Which of two is nearer to the end of a text: the words that speak for something, or those against it. */
@@ -97,7 +109,7 @@ export function nearer(text: string, words: Words, against: Words): 'for' | 'aga
     else if (against.has(word)) verdict = 'against';
     return verdict !== 'neither';
   });
-  return words.lastPart(text.toLowerCase()) > end ? 'for' : verdict;
+  return words.lastPart(text) > end ? 'for' : verdict;
 }
 
 const reach = 48;
