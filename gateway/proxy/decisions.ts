@@ -25,7 +25,6 @@ export function createJudge(
   who: { readonly principal: Principal; readonly access: PolicyInput['access'] },
 ): Judge {
   const { connection } = target;
-  const asker = JSON.stringify([who.principal.issuer, who.principal.subject]);
   const judge: Judge = {
     inputOf: (message, from) => ({
       principal: who.principal,
@@ -49,10 +48,15 @@ export function createJudge(
     for (let round = 0; round < MOST_ROUNDS; round++) {
       const made = policy.decide(input, readings, connection.dialect);
       if (!('needs' in made)) return made;
-      readings = new Map([...readings, ...(await runtime.statements.read(made.needs, asker))]);
+      readings = new Map([...readings, ...(await runtime.statements.read(made.needs, askerOf(who.principal)))]);
     }
     return { ...UNDECIDED, words: 'Its conditions ask for too many statements.' };
   }
+}
+
+/** Whose statements wait for one another. */
+function askerOf({ issuer, subject }: Principal): string {
+  return JSON.stringify([issuer, subject]);
 }
 
 /** What nobody has decided on does not pass. */
