@@ -15,6 +15,7 @@ import { type GatewayUnderTest, startGatewayInFrontOf } from './gateway-under-te
 import { type Policed, type Reply, startPoliced } from './policed.ts';
 import { call as rawCall } from './raw-client.ts';
 import { ask, openRaw, requestOf } from './raw-socket.ts';
+import { framesOf } from './recorded.ts';
 
 const RULES = `
 rules:
@@ -268,9 +269,12 @@ describe('approved calls, attacked', () => {
     await answer.until((bytes) => bytes.includes('notifications/progress'));
     const asked = await waitingFor(orders);
     answer.close();
-    await new Promise((done) => setTimeout(done, 100));
+    // One that comes later is answered: by then the gateway knows of the close.
+    await policed.send('ping', {}, { token });
     await decide(asked.id);
-    await new Promise((done) => setTimeout(done, 200));
+    await until(async () =>
+      (await framesOf(policed.gateway)).some((frame) => frame.type === 'end' && frame.exchange === asked.call.exchange),
+    );
     assert.equal(sent(orders).length, 0);
     // Who comes back makes it.
     assert.equal((await send(refund(orders))).code, undefined);
