@@ -27,11 +27,29 @@ type Pending = Extract<ApprovalState, { state: 'pending' }>;
 export async function approved(call: Call, relay: Relay, over: AbortSignal): Promise<void> {
   const asking = call.decisions.find(({ effect }) => effect === 'approve');
   if (asking === undefined) return;
+  // From before it is asked for: a client may cancel as soon as it has called.
+  const cancellable = register(call);
+  try {
+    await approvedUnless(cancellable.signal, call, asking, relay, over);
+  } finally {
+    cancellable.leave();
+  }
+}
+
+async function approvedUnless(
+  cancelled: AbortSignal,
+  call: Call,
+  asking: Decision,
+  relay: Relay,
+  over: AbortSignal,
+): Promise<void> {
   for (let asked = 0; asked < MOST_ASKED; asked++) {
     const bound = boundCall(call, asking);
     const first = await stated(call.runtime.approvals.ask(bound));
     await noted(call, first);
-    const state = first.state === 'pending' ? await held(call, relay, first, over) : first;
+    const state =
+      first.state === 'pending' ? await held(call, relay, first, AbortSignal.any([over, cancelled])) : first;
+    if (cancelled.aborted) throw cancelledError();
     if (state.state !== first.state) await noted(call, state);
     if (state.state === 'pending') throw pendingError(call, state);
     if (state.state === 'denied') throw new GatewayError('approval_denied', 'not_forwarded', state.reason);
@@ -39,7 +57,9 @@ export async function approved(call: Call, relay: Relay, over: AbortSignal): Pro
     // Nobody waits for it any more: who comes back with the same call finds it approved.
     if (call.edge.gone) throw new GatewayError('approval_denied', 'not_forwarded', 'The client has gone.');
     await stillAsked(call, asking);
-    if ((await stated(call.runtime.approvals.use(state.id, call.tap.exchange))) === 'ours') return;
+    const isOurs = (await stated(call.runtime.approvals.use(state.id, call.tap.exchange))) === 'ours';
+    if (cancelled.aborted) throw cancelledError();
+    if (isOurs) return;
   }
   throw new GatewayError('approval_denied', 'not_forwarded', 'What was approved has been used. Ask again.');
 }
@@ -79,7 +99,7 @@ async function stated<T>(asked: Promise<T>): Promise<T> {
 }
 
 /** Waits for a decision, and tells the client so where it asked for progress. An agent is not held: nobody looks on. */
-async function held(call: Call, relay: Relay, pending: Pending, over: AbortSignal): Promise<ApprovalState> {
+async function held(call: Call, relay: Relay, pending: Pending, ends: AbortSignal): Promise<ApprovalState> {
   if (call.principal.kind === 'agent' || elicits(call)) return pending;
   const told = progressOf(call);
   let progress = 0;
@@ -93,22 +113,11 @@ async function held(call: Call, relay: Relay, pending: Pending, over: AbortSigna
   };
   tell();
   const telling = setInterval(tell, TELL_EVERY);
-  const cancelled = new AbortController();
-  const id = call.read.messages[0]?.id;
-  const held = holdsOf(call.session);
-  // Of two under one id a client that cancels it wants neither.
-  const same = (id === undefined ? undefined : held.get(id)) ?? new Set();
-  if (id !== undefined) held.set(id, same.add(cancelled));
   try {
-    const signal = AbortSignal.any([over, cancelled.signal, AbortSignal.timeout(call.runtime.approvalHold)]);
-    const state = await stated(call.runtime.approvals.settled(pending.id, signal));
-    if (cancelled.signal.aborted)
-      throw new GatewayError('approval_denied', 'not_forwarded', 'The client cancelled it.');
-    return state;
+    const signal = AbortSignal.any([ends, AbortSignal.timeout(call.runtime.approvalHold)]);
+    return await stated(call.runtime.approvals.settled(pending.id, signal));
   } finally {
     clearInterval(telling);
-    same.delete(cancelled);
-    if (id !== undefined && same.size === 0 && held.get(id) === same) held.delete(id);
   }
 }
 
@@ -121,6 +130,28 @@ function holdsOf(session: Session): Map<string | number, Set<AbortController>> {
   const made = new Map<string | number, Set<AbortController>>();
   holds.set(session, made);
   return made;
+}
+
+function cancelledError(): GatewayError {
+  return new GatewayError('approval_denied', 'not_forwarded', 'The client cancelled it.');
+}
+
+/** Until it is let go, `notifications/cancelled` of its id aborts the signal. */
+function register({ session, read }: Call): { readonly signal: AbortSignal; leave(): void } {
+  const cancelled = new AbortController();
+  const id = read.messages[0]?.id;
+  if (id === undefined) return { signal: cancelled.signal, leave: () => {} };
+  const all = holdsOf(session);
+  // Of two under one id a client that cancels it wants neither.
+  const same = all.get(id) ?? new Set();
+  all.set(id, same.add(cancelled));
+  return {
+    signal: cancelled.signal,
+    leave() {
+      same.delete(cancelled);
+      if (same.size === 0 && all.get(id) === same) all.delete(id);
+    },
+  };
 }
 
 /** A client that cancels a call which is held does not want it made, whatever an approver says afterwards. */
