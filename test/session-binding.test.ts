@@ -215,7 +215,7 @@ for (const [reason, config, lives] of [
   test(`a session ends: ${reason}, ${JSON.stringify(config)}, a token of ${lives} s`, async () => {
     await using stack = new AsyncDisposableStack();
     const { behind } = await startWaiting(stack, { config });
-    const token = await behind.tokenFor({ exp: Math.floor(Date.now() / 1000) + lives });
+    const token = await behind.tokenFor({ exp: Math.ceil(Date.now() / 1000) + lives });
     const call = requestOf({ token, body: toolCall(1) });
     assert.equal((await ask(behind.port, call)).status, 200);
     const frames = await endedFrames(behind);
