@@ -26,7 +26,7 @@ import { systemStart } from './proxy/session-start.ts';
 import { addressOfClient } from './proxy/target.ts';
 import { createToolWatch } from './proxy/tool-watch.ts';
 import type { FileSystem } from './recording/file-system.ts';
-import { openRecorder, type Recorder } from './recording/recorder.ts';
+import { openRecorder, type Recorder, type RecorderOptions } from './recording/recorder.ts';
 import { openSystemStrand } from './recording/system.ts';
 import { createScreening } from './screening/screening.ts';
 import type { Approvals } from './sessions/approval.ts';
@@ -63,6 +63,8 @@ export interface GatewayOptions {
   readonly configFile: string;
   readonly log?: Log;
   readonly fileSystem?: FileSystem;
+  /** What the recorder stands on (store, signer, write-ahead), for tests to make a step of it fail or be the last. */
+  readonly standingOn?: (parts: RecorderOptions) => RecorderOptions;
   /** Milliseconds that a call of `durability: bucket` waits for the store; the recorder's own where absent. */
   readonly storeWithin?: number;
   /** Milliseconds that a call is held for its approval. */
@@ -103,7 +105,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   await noteLedgerOpened(disk, stores.audit, signer.verifierKey, clock);
   // Metrics are read from the recorder, and the recorder reports to metrics: the reference is filled in below.
   let metrics: Metrics | undefined;
-  const recorder = await openRecorder({
+  const { standingOn = (parts) => parts } = options;
+  const parts: RecorderOptions = {
     path: disk.path,
     ledger: disk.ledger,
     journalKey: disk.keys.journal,
@@ -114,7 +117,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     events: sealerEvents(log, () => metrics),
     ...(options.fileSystem === undefined ? {} : { fileSystem: options.fileSystem }),
     ...(options.storeWithin === undefined ? {} : { storeWithin: options.storeWithin }),
-  });
+  };
+  const recorder = await openRecorder(standingOn(parts));
   const replica = config.replica ?? hostname();
   const now = (): number => clock.millis();
   const ends = createEnds({ state: stores.state, now });
