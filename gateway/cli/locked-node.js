@@ -2,7 +2,8 @@
 //
 //   node gateway/cli/locked-node.js COMMAND…   runs a shell command in which `node` is that Node
 //
-// `{CORES}` in it becomes the number of cores: by default `node --test` leaves one of them idle.
+// `{CORES}` in it becomes the number of cores: by default `node --test` leaves one of them idle. What it starts shares
+// one compile cache: each test file is a process, and most of them load the whole gateway.
 //
 // Two of the three packages that bring a `node` are for other platforms, and npm 10 takes node_modules/.bin/node away with
 // them. So nothing here relies on that link.
@@ -29,6 +30,15 @@ export function lockedNode() {
     return undefined;
   }
 }
+
+/**
+ * Where compiled code is kept. Node's own default is a folder in /tmp, which is anybody's; this one is as trusted as the
+ * packages beside it.
+ */
+export const COMPILE_CACHE = join(
+  dirname(fileURLToPath(import.meta.url)),
+  '../../node_modules/.cache/verbatim/compiled',
+);
 
 /** What to do where neither this Node nor a locked one will do. */
 export function wantedWords() {
@@ -68,6 +78,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   } else {
     const path = [locked === undefined ? [] : dirname(locked), process.env.PATH ?? ''].flat().join(delimiter);
     const command = process.argv.slice(2).join(' ').replaceAll('{CORES}', String(availableParallelism()));
-    become(command, [], { shell: true, env: { ...process.env, PATH: path } });
+    become(command, [], { shell: true, env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env, PATH: path } });
   }
 }
