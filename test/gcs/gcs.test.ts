@@ -139,29 +139,3 @@ describe('who may do what', () => {
     await assert.rejects(as('token-nobody').file('a').getMetadata(), { code: 403 });
   });
 });
-
-describe('faults', () => {
-  let gcs: GcsDouble;
-  before(async () => {
-    gcs = await startGcs({ buckets: { b: {} } });
-  });
-  after(() => gcs.close());
-
-  test('return-503 persists nothing, and the next call is none of its business', async () => {
-    const bucket = clientOf(gcs).bucket('b');
-    const fault = gcs.fault({ fault: 'return-503', operation: 'objects.insert', prefix: 'a/', times: 1 });
-    await bucket.file('other').save('x', CREATE);
-    await assert.rejects(bucket.file('a/1').save('x', CREATE), { code: 503 });
-    assert.equal(gcs.objects('b').has('a/1'), false);
-    assert.equal(fault.hits, 1);
-    await bucket.file('a/1').save('x', CREATE);
-  });
-
-  test('persist-then-reset persists, and nobody hears of it', async () => {
-    const bucket = clientOf(gcs).bucket('b');
-    gcs.fault({ fault: 'persist-then-reset', operation: 'objects.insert', times: 1 });
-    await assert.rejects(bucket.file('a/2').save('x', CREATE));
-    assert.equal(gcs.objects('b').get('a/2')?.bytes.toString(), 'x');
-    await assert.rejects(bucket.file('a/2').save('x', CREATE), { code: 412 });
-  });
-});

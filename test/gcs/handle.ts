@@ -105,11 +105,12 @@ export function createHandler(deps: HandlerDeps): {
     const failing = of('return') ?? of('reset');
     const isUpload = call.operation === 'objects.insert' || call.operation === 'uploads.chunk';
     const cutAt = isUpload ? failing?.afterBytes : undefined;
-    const stalled = of('stall');
-    if (stalled !== undefined) await stall(stalled.ms);
     if (failing?.kind === 'reset' && failing.afterBytes === undefined) return reset(request);
     const body = read ?? (await readBody(request, cutAt));
     if (of('drop-request') !== undefined) return;
+    // What was received whole is done, also where its sender has given up meanwhile, and may have sent it again.
+    const stalled = of('stall');
+    if (stalled !== undefined) await stall(stalled.ms);
     const asked = (whole: boolean): Request => ({
       call,
       identity: '',
