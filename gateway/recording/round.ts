@@ -13,6 +13,7 @@ import { isAfter, type Position } from './journal-file.ts';
 import { createLineGroup, type LineGroup, type Part, seqOf, sessionOf } from './line-group.ts';
 import { segmentName, summaryName } from './objects.ts';
 import type { StrandState } from './strand.ts';
+import { snapshotOf } from './strand-snapshot.ts';
 import type { LedgerState, Round, StoredObject } from './write-ahead.ts';
 
 /** Journal bytes that one round takes at most: a bound of memory, not of durability. */
@@ -57,7 +58,7 @@ export async function buildRound(input: RoundInput): Promise<BuiltRound | undefi
   }
   for (const [session, strand] of input.strands) {
     const fresh = groups.get(session);
-    if (fresh !== undefined || strand.state.carried !== undefined) await building.addStrand(strand.state, fresh);
+    if (fresh !== undefined || building.isDue(strand.state)) await building.addStrand(strand.state, fresh);
   }
   if (input.heartbeat !== undefined) building.addHeartbeat(input.heartbeat.clockOffset);
   return building.finish(to);
@@ -135,14 +136,20 @@ function createBuilding(input: RoundInput) {
     note({ v: 1, kind: 'summary', ...store(summaryName(day, summary.strand), bytes), session, at });
   }
 
+  /** Whether what it carries has waited long enough. Asked of every strand in every round: there may be thousands. */
+  function isDue({ carried }: StrandState): boolean {
+    return carried !== undefined && (last || now - carried.since >= CARRY_LIMIT_MS);
+  }
+
   return {
+    isDue,
+
     async addStrand(strand: StrandState, fresh: LineGroup | undefined): Promise<void> {
       const group = fresh ?? carriedGroup(strand);
       const since = strand.carried?.since ?? now;
       if (!last && group.comments !== undefined && now - since < CARRY_LIMIT_MS) {
         const { nextSegment, sealedThrough } = strand;
-        const carried = { lines: group.comments.map(String), since };
-        if (fresh !== undefined) move(strand, { nextSegment, sealedThrough, carried });
+        move(strand, { nextSegment, sealedThrough, carried: { lines: group.comments.map(String), since } });
         return;
       }
       let number = strand.nextSegment;
@@ -184,14 +191,13 @@ function createBuilding(input: RoundInput) {
 
 /** Strands with a durable frame: one whose `session.start` is on its way only must not outlive a crash. */
 export function begun(strands: RoundInput['strands']): StrandState[] {
-  return [...strands.values()].map(({ state }) => state).filter(({ foldedThrough }) => foldedThrough >= 0);
+  return [...strands.values()].flatMap(({ state }) => (state.foldedThrough < 0 ? [] : [snapshotOf(state)]));
 }
 
 function applyMove(state: StrandState, move: StrandMove | undefined): StrandState[] {
-  if (move === undefined) return [structuredClone(state)];
+  if (move === undefined) return [state];
   if (move.done) return [];
-  // A copy of one moment: the strand itself goes on changing until the round is written.
-  const { carried: _, ...rest } = structuredClone(state);
+  const { carried: _, ...rest } = state;
   return [
     {
       ...rest,
