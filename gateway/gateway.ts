@@ -217,12 +217,15 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const blocks = createBlocks({ state: stores.state, now });
   metrics = createMetrics({
     sessions: () => sessions.count(),
+    strands: () => [...recorder.strands()].length,
+    calls: () => calls.size,
     journalBytes: () => recorder.journal.bytes(),
     oldestUnsealed: () => unsealedAge(recorder, clock) / 1000,
     clockOffset: () => clock.offset() / 1000,
   });
   recorder.journal.onCommit((seconds) => metrics?.commit(seconds));
   let stopping = false;
+  const calls: Runtime['calls'] = new Set();
   const statements = createStatementReader();
   const runtime: Runtime = {
     inForce: configurations.inForce,
@@ -255,7 +258,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       login === undefined || login.settings.secrets.length === 0
         ? [disk.keys.sealing]
         : login.keyring.derive('mcp-session-id'),
-    calls: new Set(),
+    calls,
     refusing(durability) {
       if (stopping) return 'shutting_down';
       // A connection that promises nothing goes on while nothing can be written.

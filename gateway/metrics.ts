@@ -22,6 +22,10 @@ export interface Metrics {
 /** What is read when metrics are scraped. */
 export interface Gauges {
   sessions(): number;
+  /** Recordings that have not ended. */
+  strands(): number;
+  /** Calls under way. */
+  calls(): number;
   journalBytes(): number;
   /** Seconds; 0 where all is sealed. */
   oldestUnsealed(): number;
@@ -42,6 +46,8 @@ export function createMetrics(gauges: Gauges): Metrics {
     });
   };
   gauge('verbatim_sessions', 'Open sessions on this replica.', gauges.sessions);
+  gauge('verbatim_strands', 'Recordings on this disk that have not ended, system strands included.', gauges.strands);
+  gauge('verbatim_calls', 'Calls and logins under way, open streams included.', gauges.calls);
   gauge('verbatim_journal_bytes', 'Bytes of the journal on disk.', gauges.journalBytes);
   gauge('verbatim_oldest_unsealed_seconds', 'Age of the oldest frame that is not sealed.', gauges.oldestUnsealed);
   gauge('verbatim_clock_offset_seconds', 'Wall clock against monotonic clock since start.', gauges.clockOffset);

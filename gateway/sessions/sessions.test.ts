@@ -18,8 +18,22 @@ afterEach(killAll);
 
 const terms = { idle: 3_600_000, longest: 7_200_000, sessionsPerPrincipal: 8 };
 
+async function createRefusingStore() {
+  const store = await createTestStore();
+  const refusing = {
+    ...store,
+    refuses: (_: Buffer): boolean => false,
+    async create(name: string, bytes: Uint8Array) {
+      if (refusing.refuses(Buffer.from(bytes))) throw new Error('refused');
+      return store.create(name, bytes);
+    },
+  };
+  return refusing;
+}
+
 async function start() {
-  const [state, audit] = [await createTestStore(), await createTestStore()];
+  const state = await createTestStore();
+  const audit = await createRefusingStore();
   const folder = await mkdtemp(join(root, 'd-'));
   const recorder = await openTestRecorder({ folder, store: await createTestStore() });
   const clock = createClock();
@@ -46,7 +60,7 @@ async function start() {
       },
       terms,
     );
-  return { sessions, ends, principal, session: principal.grant?.session ?? '', open };
+  return { sessions, ends, audit, principal, session: principal.grant?.session ?? '', open };
 }
 
 const isOver = ({ code }: GatewayError): boolean => code === 'session_ended';
@@ -73,4 +87,22 @@ test('a principal that is blocked while their session is being opened has none',
   );
   await assert.rejects(open(), isOver);
   assert.ok(!('id' in first) || first.ended === 'blocked');
+});
+
+test('an end that the store refuses stops no other, and is written by the next sweep', async () => {
+  const { sessions, audit, principal, open } = await start();
+  const others = Array.from({ length: 20 }, (_, index): Principal => {
+    const grant = { session: uuidv7(), opened: principal.grant?.opened ?? 0 };
+    return { ...principal, subject: `s${index}`, sessionKey: uuidv7(), grant };
+  });
+  await open();
+  for (const other of others) await sessions.open(other, async () => START, terms);
+  const refused = others[3]?.grant?.session;
+  audit.refuses = (bytes) => bytes.toString().includes('session.closed') && bytes.toString().includes(refused ?? '');
+  sessions.end('blocked', () => true);
+  await assert.rejects(sessions.sweep(terms), /refused/);
+  assert.equal(sessions.count(), 1);
+  audit.refuses = () => false;
+  await sessions.sweep(terms);
+  assert.equal(sessions.count(), 0);
 });

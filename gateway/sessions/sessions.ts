@@ -3,6 +3,7 @@
  * gateway has named its session; for a directly presented token, whoever creates the one state object of its key does.
  */
 import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
+import { atOnce } from '../at-once.ts';
 import { auditObject } from '../audit.ts';
 import { type Clock, isoMicros } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
@@ -86,6 +87,9 @@ export interface SessionsDeps {
   readonly onEnd?: (connection: string, session: string) => void;
 }
 
+/** Ends that are written side by side: each is three objects, and thousands of sessions may end with one group. */
+const ENDS_AT_ONCE = 16;
+
 /** A session that is open, or is being opened: it counts from the start, so that no burst goes over the limit. */
 interface Opening {
   readonly principal: Principal;
@@ -102,6 +106,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
   const endedElsewhere = new Map<string, string>();
   const byKey = new Map<string, Opening>();
   const byPrincipal = new Map<string, Set<Opening>>();
+  /** Ids of the sessions that are open: housekeeping asks for each strand whether its session is. */
+  const openIds = new Set<string>();
 
   async function openSession(
     principal: Principal,
@@ -184,6 +190,19 @@ export function createSessions(deps: SessionsDeps): Sessions {
     if (reason !== undefined) await endSession(key, session, reason);
   }
 
+  /** Strands that this process found on its disk and whose session nobody came back to; why each of them is over. */
+  function abandoned(): [Strand, string][] {
+    const found: [Strand, string][] = [];
+    for (const strand of recorder.strands()) {
+      const { expires, endedAt } = strand.state;
+      if (openIds.has(strand.session) || strand.session.startsWith('sys_') || endedAt !== undefined) continue;
+      const isOver = expires !== undefined && Date.parse(expires) <= clock.millis();
+      const reason = endedElsewhere.get(strand.session) ?? (isOver ? 'expired' : undefined);
+      if (reason !== undefined) found.push([strand, reason]);
+    }
+    return found;
+  }
+
   /** From now on no call enters; the sweep records the end once the last of those under way is recorded. */
   function close(session: Session, reason: string): void {
     if (session.ended !== undefined) return;
@@ -240,15 +259,11 @@ export function createSessions(deps: SessionsDeps): Sessions {
     const there = byKey.get(key);
     if (there === undefined) return;
     byKey.delete(key);
+    if (there.opened !== undefined) openIds.delete(there.opened.id);
     const { issuer, subject } = there.principal;
     const openings = openingsOf(there.principal);
     openings.delete(there);
     if (openings.size === 0) byPrincipal.delete(JSON.stringify([issuer, subject]));
-  }
-
-  function isOpen(id: string): boolean {
-    for (const { opened } of byKey.values()) if (opened?.id === id) return true;
-    return false;
   }
 
   /** The session of a key, opened once for all who ask meanwhile. */
@@ -267,6 +282,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     made.session.then(
       (session) => {
         made.opened = session;
+        openIds.add(session.id);
       },
       () => forget(key),
     );
@@ -285,35 +301,31 @@ export function createSessions(deps: SessionsDeps): Sessions {
       return session;
     },
     async sweep(terms) {
-      const failures: unknown[] = [];
-      for (const [key, { opened }] of [...byKey]) {
-        if (opened === undefined) continue;
-        // A store that fails one session's end must not keep the streams of the others open.
-        await endIfOver(key, opened, terms).catch((error: unknown) => failures.push(error));
+      const due: [string, Session][] = [];
+      for (const [key, { opened }] of byKey) {
+        if (opened !== undefined && overdue(opened, terms) !== undefined) due.push([key, opened]);
       }
-      // Strands that this process found on its disk and whose session nobody came back to.
-      for (const strand of [...recorder.strands()]) {
-        const { expires, summary, endedAt } = strand.state;
-        if (isOpen(strand.session) || strand.session.startsWith('sys_') || endedAt !== undefined) continue;
-        const isOver = expires !== undefined && Date.parse(expires) <= clock.millis();
-        const reason = endedElsewhere.get(strand.session) ?? (isOver ? 'expired' : undefined);
-        if (reason === undefined) continue;
-        await end(strand.session, strand, summary.principal?.subject ?? 'unknown', reason);
-        endedElsewhere.delete(strand.session);
-      }
+      // A store that fails one session's end must not keep the streams of the others open.
+      const failures = [
+        ...(await atOnce(due, ENDS_AT_ONCE, ([key, session]) => endIfOver(key, session, terms))),
+        ...(await atOnce(abandoned(), ENDS_AT_ONCE, async ([strand, reason]) => {
+          await end(strand.session, strand, strand.state.summary.principal?.subject ?? 'unknown', reason);
+          endedElsewhere.delete(strand.session);
+        })),
+      ];
       if (failures.length > 0) throw failures[0];
     },
     learn(found) {
       for (const { session, reason } of found) {
         closeThose(({ id }) => id === session, reason);
-        if (recorder.strand(session) !== undefined && !isOpen(session)) endedElsewhere.set(session, reason);
+        if (recorder.strand(session) !== undefined && !openIds.has(session)) endedElsewhere.set(session, reason);
       }
     },
     end(reason, of) {
       closeThose(({ principal }) => of(principal), reason);
       for (const { session, state: kept } of recorder.strands()) {
         const { principal } = kept.summary;
-        if (principal === undefined || kept.endedAt !== undefined || isOpen(session) || !of(principal)) continue;
+        if (principal === undefined || kept.endedAt !== undefined || openIds.has(session) || !of(principal)) continue;
         endedElsewhere.set(session, reason);
       }
     },
