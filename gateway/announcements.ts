@@ -51,8 +51,12 @@ export async function announceStart(runtime: Runtime, config: Config): Promise<v
     policy: inForce().policy.set.digest,
   });
   announcePolicy(log, inForce().policy);
-  for (const gap of recorder.gaps) {
-    log.warn({ event: 'gap', ...gap }, 'The last stop was not orderly: this recording has a gap frame.');
+  for (const { kind, reason: _, ...gap } of recorder.gaps) {
+    if (kind === 'crash') {
+      log.warn({ event: 'gap', ...gap }, 'The last stop was not orderly: this recording has a gap frame.');
+    } else {
+      log.info({ event: 'detached', ...gap }, 'This disk had no gateway for a while: this recording has a gap frame.');
+    }
   }
   await announceRecording(log, system, config, undefined);
 }

@@ -27,6 +27,9 @@ export const FILE_LIMIT = 64 * 1024 * 1024;
 /** A commit gathers about this much at most, so that sealing can read it in bounded memory. */
 export const RECORD_LIMIT = 8 * 1024 * 1024;
 const MAC_LENGTH = 32;
+const SECTOR = 512;
+/** A part of a sector that is shorter may be all zero in a record too: the upper bytes of its length, the end of its MAC. */
+const EMPTY_LEAST = 8;
 /** Longer than any header with its length and MAC, shorter than any header with one frame behind it. */
 const HEADER_MOST = 128;
 const recordOverhead = 4 + MAC_LENGTH;
@@ -88,6 +91,20 @@ export function splitRecords(bytes: Buffer, skipHeader: boolean): { lines: Buffe
   return { lines, used, needed };
 }
 
+/** The commits of bytes that are whole from `from` on, with where each begins; a file's header is passed over. */
+export function* readRecords(bytes: Buffer, from: number): Generator<{ at: number; lines: Buffer[] }> {
+  let at = from;
+  while (at < bytes.length) {
+    const end = at + 4 + bytes.readUInt32LE(at);
+    const lines: Buffer[] = [];
+    if (at > 0) {
+      splitLines(bytes.subarray(at + 4, end), lines);
+      yield { at, lines };
+    }
+    at = end + MAC_LENGTH;
+  }
+}
+
 function splitLines(payload: Buffer, into: Buffer[]): void {
   let from = 0;
   while (from < payload.length) {
@@ -107,13 +124,17 @@ export interface CheckedFile {
   readonly damaged: boolean;
 }
 
-/** What recovery finds in one file. Never throws, whatever the bytes are. */
-export function checkJournalFile(key: Buffer | KeyObject, bytes: Buffer, number: number): CheckedFile {
-  let at = 0;
-  let chain: Buffer = Buffer.alloc(0);
+/**
+ * What recovery finds in one file. Never throws, whatever the bytes are. `from` is where sealing stands in it: what lies
+ * before that is stored, so it may be broken, and the MAC that ends there continues the chain.
+ */
+export function checkJournalFile(key: Buffer | KeyObject, bytes: Buffer, number: number, from = 0): CheckedFile {
+  if (from > bytes.length) return { length: bytes.length, damaged: true };
+  let at = from;
+  let chain: Buffer = from === 0 ? Buffer.alloc(0) : bytes.subarray(from - MAC_LENGTH, from);
   let header: JournalHeader | undefined;
   for (let record = recordAt(key, bytes, at, chain); record !== undefined; record = recordAt(key, bytes, at, chain)) {
-    if (header === undefined) {
+    if (at === 0) {
       header = JSON.parse(record.payload.toString()) as JournalHeader;
       // Ours by its MAC, and yet of another version or under another file's name.
       if (header.v !== 1 || header.file !== number) return { length: 0, damaged: true };
@@ -122,9 +143,9 @@ export function checkJournalFile(key: Buffer | KeyObject, bytes: Buffer, number:
     at += record.length;
   }
   // A header is durable before the first record is written, so a torn one has nothing behind it.
-  if (header === undefined) return { length: 0, damaged: bytes.length > HEADER_MOST };
-  const { previous } = header;
-  return { length: at, damaged: goesOnBehind(key, bytes, at, chain), ...(previous === undefined ? {} : { previous }) };
+  if (at === 0) return { length: 0, damaged: bytes.length > HEADER_MOST };
+  const previous = header?.previous;
+  return { length: at, damaged: isDamage(key, bytes, at, chain), ...(previous === undefined ? {} : { previous }) };
 }
 
 /** The record at `at`, where it is whole and its MAC continues `chain`. */
@@ -141,6 +162,34 @@ function readRecord(key: Buffer | KeyObject, bytes: Buffer, at: number, chain: U
   const payload = bytes.subarray(at + 4, at + 4 + size);
   const mac = createHmac('sha256', key).update(chain).update(payload).digest();
   return { payload, mac, stored: bytes.subarray(end - MAC_LENGTH, end), length: end - at };
+}
+
+/**
+ * Whether what lies at `at`, where no whole record is, was acknowledged once. A record is written only when the one before
+ * it is durable, so at most one is under way, and it is the last. It is torn where bytes of it are not there or were never
+ * written: the file ends before it does, or a sector of it is as empty as the file system gave it, in whatever order its
+ * pages came. A record that is there to its last byte and is not what its MAC says was changed after it was written.
+ */
+function isDamage(key: Buffer | KeyObject, bytes: Buffer, at: number, chain: Buffer): boolean {
+  if (goesOnBehind(key, bytes, at, chain)) return true;
+  if (at + recordOverhead >= bytes.length) return false;
+  // Nothing but its length is broken: taken to the end of the file it is whole.
+  const payload = bytes.subarray(at + 4, bytes.length - MAC_LENGTH);
+  const mac = createHmac('sha256', key).update(chain).update(payload).digest();
+  if (timingSafeEqual(mac, bytes.subarray(bytes.length - MAC_LENGTH))) return true;
+  const size = bytes.readUInt32LE(at);
+  const end = at + size + recordOverhead;
+  return size > 0 && end <= bytes.length && !hasEmptySector(bytes, at, end);
+}
+
+/** Whether a sector's part of these bytes is all zero. Disks write sectors whole; 512 bytes is the smallest there is. */
+function hasEmptySector(bytes: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; ) {
+    const next = Math.min(to, at - (at % SECTOR) + SECTOR);
+    if (next - at >= EMPTY_LEAST && bytes.subarray(at, next).every((byte) => byte === 0)) return true;
+    at = next;
+  }
+  return false;
 }
 
 /**

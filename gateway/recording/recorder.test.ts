@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, test } from 'node:test';
@@ -325,6 +325,28 @@ test('a crash leaves an unknown end and a gap from the newest frame on; an order
   const summary = await summaryOf('a');
   assert.equal(summary.frames, frames.length);
   assert.deepEqual([summary.exchanges, summary.gaps, summary.reason], [2, 2, 'idle']);
+});
+
+test('a disk that nobody had for a while after an orderly stop says from when to when, in what is open', async () => {
+  let recorder = await openTestRecorder({ folder, store });
+  await recorder.begin('a', START);
+  await recorder.stop();
+  const path = join(folder, 'state.json');
+  const state = JSON.parse((await readFile(path)).toString());
+  for (const [ago, gaps] of [
+    [59_000, 0],
+    [61_000, 1],
+    [-3_600_000, 0],
+  ] as const) {
+    const stopped = Date.now() - ago;
+    await writeFile(path, JSON.stringify({ ...state, stopped }));
+    recorder = await openTestRecorder({ folder, store, unsealed: true });
+    assert.deepEqual(
+      recorder.gaps.map(({ kind, session, from }) => ({ kind, session, from: Date.parse(from) })),
+      Array(gaps).fill({ kind: 'detached', session: 'a', from: stopped }),
+    );
+    await recorder.kill();
+  }
 });
 
 test('a crash after an orderly stop and a start is seen as one', async () => {

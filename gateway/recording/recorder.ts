@@ -11,7 +11,7 @@ import type { StoreWait } from './bucket-strand.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
 import type { SessionStart } from './frame.ts';
 import { createJournal, type Journal } from './journal.ts';
-import { recover } from './recover.ts';
+import { type Pause, recover } from './recover.ts';
 import { createSealer, type SealerEvents } from './sealer.ts';
 import { createStrand, newStrandState, type Strand, type StrandState } from './strand.ts';
 import { createWriteAhead, type WriteAhead } from './write-ahead.ts';
@@ -30,8 +30,8 @@ export interface Recorder {
   /** Seals everything that is durable by now. */
   seal(): Promise<void>;
   heartbeat(): Promise<void>;
-  /** The gap frames that this start wrote, since the last stop was a crash. */
-  readonly gaps: readonly { readonly session: string; readonly from: string; readonly to: string }[];
+  /** The gap frames that this start wrote, since the last stop was a crash, or long ago. */
+  readonly gaps: readonly Gap[];
   stop(): Promise<void>;
 }
 
@@ -55,6 +55,24 @@ export interface RecorderOptions {
   readonly journalLimits?: { readonly fileLimit?: number; readonly recordLimit?: number };
 }
 
+export interface Gap {
+  readonly kind: 'crash' | 'detached';
+  readonly session: string;
+  readonly reason: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * An orderly stop that is over sooner than this leaves no gap frame: nothing is missing, calls were ended in words, and
+ * an update that restarts every gateway would bury the gaps that matter under one a session. What is longer is a disk
+ * without a gateway, and a reader of the session is told from when to when nothing could be recorded on it.
+ */
+const DETACHED_MS = 60_000;
+const REASONS = {
+  crash: 'The gateway stopped without an orderly end; what it had acknowledged is here.',
+  detached: 'The gateway was stopped in order, and its disk had nobody; what it had acknowledged is here.',
+} as const;
 const STORE_WITHIN_MS = 30_000;
 const MEMORY_LIMIT = 64 * 1024 * 1024;
 
@@ -81,7 +99,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   };
   const memory = { left: options.memoryLimit ?? MEMORY_LIMIT };
   // This start is not an orderly stop any more; a crash from here on must be seen as one.
-  const { stopped: _, ...running } = recovered.state;
+  const { stopped: _, end: _end, ...running } = recovered.state;
   const sealer = createSealer({
     journal,
     writeAhead,
@@ -107,7 +125,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
 
   for (const state of recovered.strands) adopt(state);
   await writeAhead.writeState(running);
-  const gaps = await closeWhatIsOpen([...strands.values()], recovered.crash, isoMicros(clock.micros()));
+  const gaps = await closeWhatIsOpen([...strands.values()], recovered.pause, clock.micros());
   if (strands.size > 0 || recovered.unfinished !== undefined) sealer.notice(false);
 
   return {
@@ -152,28 +170,33 @@ export function newSystemSession(): string {
 }
 
 /**
- * After a crash: an exchange that has no end gets one, `unknown`, since its answer may or may not have come; and a gap
- * says from when to when this disk had nobody. A system strand belongs to one process: it ends here.
+ * An exchange that has no end gets one, `unknown`, since its answer may or may not have come; and a gap says from when to
+ * when this disk had nobody. A system strand belongs to one process: it ends here.
  */
-async function closeWhatIsOpen(
-  strands: Strand[],
-  crash: { last: string } | undefined,
-  now: string,
-): Promise<Recorder['gaps']> {
+async function closeWhatIsOpen(strands: Strand[], pause: Pause | undefined, now: number): Promise<Gap[]> {
   const commits: Promise<void>[] = [];
-  const gaps: Recorder['gaps'][number][] = [];
+  const gaps: Gap[] = [];
+  const gap = gapOf(pause, now);
   for (const strand of strands) {
     if (strand.state.endedAt !== undefined) continue;
     commits.push(...endOpen(strand));
-    if (crash !== undefined) {
-      const reason = 'The gateway stopped without an orderly end; what it had acknowledged is here.';
-      commits.push(strand.note({ type: 'gap', gap: { reason, from: crash.last, to: now } }));
-      gaps.push({ session: strand.session, from: crash.last, to: now });
+    if (gap !== undefined) {
+      const { reason, from, to } = gap;
+      commits.push(strand.note({ type: 'gap', gap: { reason, from, to } }));
+      gaps.push({ session: strand.session, ...gap });
     }
     if (strand.session.startsWith('sys_')) commits.push(strand.note({ type: 'strand.end', reason: 'restart' }));
   }
   await Promise.all(commits);
   return gaps;
+}
+
+function gapOf(pause: Pause | undefined, micros: number): Omit<Gap, 'session'> | undefined {
+  if (pause === undefined) return undefined;
+  const to = isoMicros(micros);
+  if (pause.kind === 'crash') return { kind: 'crash', reason: REASONS.crash, from: pause.last, to };
+  if (micros / 1000 - pause.from < DETACHED_MS) return undefined;
+  return { kind: 'detached', reason: REASONS.detached, from: isoMicros(pause.from * 1000), to };
 }
 
 /** An exchange whose end could not be recorded (its commit was refused) gets one before its strand ends. */

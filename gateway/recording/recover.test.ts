@@ -57,12 +57,12 @@ async function contents(): Promise<Map<string, Buffer>> {
 test('what is whole is folded, and nothing on the disk is changed', async () => {
   await killedRecorder();
   const before = await contents();
-  const { strands, crash, oldest } = await recoverHere();
+  const { strands, pause, oldest } = await recoverHere();
   assert.deepEqual(
     strands.map(({ session, foldedThrough, open }) => ({ session, foldedThrough, open })),
     [{ session: 's', foldedThrough: 2, open: ['x'] }],
   );
-  assert.equal(crash?.last, strands[0]?.last);
+  assert.deepEqual(pause, { kind: 'crash', last: strands[0]?.last });
   assert.equal(oldest, strands[0]?.summary.started);
   assert.deepEqual(await contents(), before);
 });
@@ -118,6 +118,32 @@ for (const [what, harm] of damage) {
   });
 }
 
+test('after an orderly stop, a journal that ends before its end is missed', async () => {
+  const recorder = await openTestRecorder({ folder, store, unsealed: true });
+  const strand = await recorder.begin('s', START);
+  await strand.commit(event('a'));
+  await recorder.stop();
+  assert.equal((await recoverHere()).strands[0]?.foldedThrough, 1);
+  await cut(journalName(1), -1);
+  await assert.rejects(recoverHere(), { name: 'DamagedDiskError', message: /file 1 was written up to byte/ });
+});
+
+test('frames that the state knows of and the journal has not are missed', async () => {
+  const recorder = await openTestRecorder({ folder, store });
+  const strand = await recorder.begin('s', START);
+  await strand.commit(event('a'));
+  await recorder.seal();
+  await strand.commit(event('b'));
+  await recorder.kill();
+  const path = join(folder, 'state.json');
+  const state = JSON.parse((await readFile(path)).toString());
+  state.strands[0].foldedThrough = strand.state.foldedThrough;
+  await writeFile(path, JSON.stringify(state));
+  assert.equal((await recoverHere()).strands[0]?.foldedThrough, 2);
+  await cut(journalName(1), -1);
+  await assert.rejects(recoverHere(), { name: 'DamagedDiskError', message: /ends at frame 1, expected 2/ });
+});
+
 test('a file that was acknowledged and holds no frame of a known strand is missed, too', async () => {
   const recorder = await openTestRecorder({ folder, store, fileLimit: 1e6, unsealed: true });
   await recorder.begin('s', START);
@@ -163,8 +189,8 @@ test('what a killed process left in the page cache alone is on the disk before i
 
 test('an empty folder is a new disk', async () => {
   await mkdir(journalFolder);
-  const { strands, crash, state } = await recoverHere();
-  assert.deepEqual([strands, crash, state.nextEntries], [[], undefined, 0]);
+  const { strands, pause, state } = await recoverHere();
+  assert.deepEqual([strands, pause, state.nextEntries], [[], undefined, 0]);
 });
 
 async function flip(name: string, at: number): Promise<void> {

@@ -5,32 +5,26 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { dayOf } from '../clock.ts';
 import { emptyFrontier } from '../ledger/tree.ts';
+import { type Examined, examineJournal, type JournalFiles } from './examine.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
-import type { Frame } from './frame.ts';
-import {
-  type CheckedFile,
-  checkJournalFile,
-  isAfter,
-  journalName,
-  journalNumber,
-  type Position,
-  splitRecords,
-} from './journal-file.ts';
-import { foldIntoState, newStrandState, type StrandState } from './strand.ts';
+import { journalName, journalNumber } from './journal-file.ts';
 import type { LedgerState, Round, WriteAhead } from './write-ahead.ts';
 
-export interface Recovered {
+/** What a disk holds: the state that sealing left, and behind it what the journal holds. */
+interface Found extends Examined {
   readonly state: LedgerState;
   readonly unfinished?: Round;
-  readonly strands: readonly StrandState[];
-  /** Journal files by number, with the length that counts. */
-  readonly found: ReadonlyMap<number, number>;
-  /** Time of the oldest frame that is in no round yet. */
-  readonly oldest?: string;
-  /** Set unless the last stop was orderly or this is a new disk. `last` is the time of the newest recorded frame. */
-  readonly crash?: { readonly last: string };
+}
+
+/** Since when nobody had this disk: since an orderly stop (milliseconds), or since its newest recorded frame at least. */
+export type Pause =
+  | { readonly kind: 'stopped'; readonly from: number }
+  | { readonly kind: 'crash'; readonly last: string };
+
+export interface Recovered extends Found {
+  /** Absent on a new disk. */
+  readonly pause?: Pause;
 }
 
 export interface RecoverOptions {
@@ -51,8 +45,9 @@ class DamagedDiskError extends Error {
   }
 }
 
-export async function recover(options: RecoverOptions): Promise<Recovered> {
-  const { folder, ledger, key, writeAhead, fileSystem = nodeFileSystem } = options;
+/** What the disk holds, damaged or not. Changes nothing. */
+async function examineDisk(options: RecoverOptions): Promise<Found> {
+  const { folder, ledger, key, writeAhead } = options;
   const stored = await writeAhead.readState();
   if (stored !== undefined && stored.ledger !== ledger) {
     throw new Error(`The state on this disk belongs to ledger ${stored.ledger}, the disk to ${ledger}.`);
@@ -61,21 +56,23 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   const base = stored ?? newState(ledger);
   // A round older than the state was finished: only its file is left over.
   const unfinished = round !== undefined && round.after.nextEntries === base.nextEntries + 1 ? round : undefined;
-  const { sealed, strands: known } = unfinished?.after ?? base;
-  const found = await findFiles(folder, key, sealed);
-  await syncFiles(folder, found.keys(), fileSystem);
-  const strands = new Map(known.map((strand) => [strand.session, structuredClone(strand)]));
-  const oldest = await foldJournal(folder, found, sealed, strands, ledger);
-  const last = [...strands.values()].reduce((newest, strand) => (strand.last > newest ? strand.last : newest), '');
-  const crashed = stored?.stopped === undefined && last !== '';
-  return {
-    state: base,
-    ...(unfinished === undefined ? {} : { unfinished }),
-    strands: [...strands.values()],
-    found,
-    ...(oldest === undefined ? {} : { oldest }),
-    ...(crashed ? { crash: { last } } : {}),
-  };
+  const { sealed, strands } = unfinished?.after ?? base;
+  const end = base.end === undefined ? {} : { end: base.end };
+  const examined = await examineJournal(await filesIn(folder), { key, ledger, sealed, strands, ...end });
+  return { ...examined, state: base, ...(unfinished === undefined ? {} : { unfinished }) };
+}
+
+export async function recover(options: RecoverOptions): Promise<Recovered> {
+  const found = await examineDisk(options);
+  if (found.damage !== undefined) throw new DamagedDiskError(found.damage.words);
+  await syncFiles(options.folder, found.found.keys(), options.fileSystem ?? nodeFileSystem);
+  const { stopped } = found.state;
+  if (stopped !== undefined) return { ...found, pause: { kind: 'stopped', from: stopped } };
+  const last = found.strands
+    .map((strand) => strand.last)
+    .sort()
+    .at(-1);
+  return { ...found, ...(last === undefined ? {} : { pause: { kind: 'crash', last } }) };
 }
 
 function newState(ledger: string): LedgerState {
@@ -89,35 +86,6 @@ function newState(ledger: string): LedgerState {
     checkpointed: 0,
     strands: [],
   };
-}
-
-async function findFiles(folder: string, key: Buffer, sealed: Position): Promise<Map<number, number>> {
-  const names = await readdir(folder);
-  const numbers = names.flatMap((name) => journalNumber(name) ?? []).sort((a, b) => a - b);
-  const found = new Map<number, number>();
-  const checked = new Map<number, CheckedFile>();
-  for (const number of numbers) {
-    // All of it is in stored segments; it is kept only until a checkpoint is over them.
-    if (number < sealed.file) found.set(number, (await stat(pathOf(folder, number))).size);
-    else checked.set(number, checkJournalFile(key, await readFile(pathOf(folder, number)), number));
-  }
-  const limits = new Map<number, number>();
-  for (const { previous } of checked.values()) if (previous !== undefined) limits.set(previous.file, previous.length);
-  for (const [number, { length, damaged }] of checked) {
-    // Behind the limit lies what was refused after a failed fsync.
-    const limit = limits.get(number);
-    const needed = Math.max(limit ?? 0, number === sealed.file ? sealed.offset : 0);
-    if (length < needed || (damaged && limit === undefined)) {
-      throw new DamagedDiskError(`Journal file ${number} is damaged behind byte ${length}.`);
-    }
-    found.set(number, limit ?? length);
-  }
-  for (const [file, length] of limits) {
-    if (isAfter({ file, offset: length }, sealed) && !checked.has(file)) {
-      throw new DamagedDiskError(`Journal file ${file} is missing.`);
-    }
-  }
-  return found;
 }
 
 /**
@@ -136,42 +104,13 @@ async function syncFiles(folder: string, numbers: Iterable<number>, fs: FileSyst
   await fs.syncFolder(folder);
 }
 
-/** Resolves the time of the first frame behind `sealed`. */
-async function foldJournal(
-  folder: string,
-  found: ReadonlyMap<number, number>,
-  sealed: Position,
-  strands: Map<string, StrandState>,
-  ledger: string,
-): Promise<string | undefined> {
-  let first: string | undefined;
-  for (const [number, length] of found) {
-    const from = number === sealed.file ? sealed.offset : 0;
-    if (number < sealed.file || from >= length) continue;
-    const bytes = (await readFile(pathOf(folder, number))).subarray(from, length);
-    for (const line of splitRecords(bytes, from === 0).lines) {
-      const frame = JSON.parse(line.toString()) as Frame;
-      const state = strandOf(frame, strands, ledger);
-      if (frame.seq > state.foldedThrough + 1) {
-        const words = `goes on at frame ${frame.seq}, expected ${state.foldedThrough + 1}`;
-        throw new DamagedDiskError(`Strand ${frame.strand} ${words}: journal files are missing.`);
-      }
-      foldIntoState(state, frame);
-      first ??= frame.at;
-    }
-  }
-  return first;
-}
-
-function strandOf(frame: Frame, strands: Map<string, StrandState>, ledger: string): StrandState {
-  const there = strands.get(frame.session);
-  if (there !== undefined) return there;
-  if (frame.type !== 'session.start')
-    throw new DamagedDiskError(`The journal holds frames of the unknown strand ${frame.strand}.`);
-  const day = dayOf(Date.parse(frame.at) * 1000);
-  const made = newStrandState({ session: frame.session, ledger, day, start: frame.start, at: frame.at });
-  strands.set(frame.session, made);
-  return made;
+async function filesIn(folder: string): Promise<JournalFiles> {
+  const names = await readdir(folder);
+  return {
+    numbers: names.flatMap((name) => journalNumber(name) ?? []).sort((a, b) => a - b),
+    size: async (number) => (await stat(pathOf(folder, number))).size,
+    read: (number) => readFile(pathOf(folder, number)),
+  };
 }
 
 function pathOf(folder: string, number: number): string {

@@ -295,7 +295,7 @@ export function createSealer(deps: SealerDeps): Sealer {
       clearTimeout(timer);
       await seal();
       // Also where the store or the signer is down: what waits for them is on this disk, and nobody was cut off.
-      await writeAhead.writeState({ ...state, stopped: clock.millis() });
+      await writeAhead.writeState({ ...state, stopped: clock.millis(), end: journal.end() });
     },
   };
 }

@@ -31,6 +31,8 @@ export interface LedgerState {
   readonly strands: readonly StrandState[];
   /** Written by an orderly stop, milliseconds; absent while running, so that its absence at start means a crash. */
   readonly stopped?: number;
+  /** With `stopped`: where the journal ended. Absent in what older versions wrote. */
+  readonly end?: Position;
 }
 
 /** One object to store, with its exact bytes. */
@@ -60,6 +62,8 @@ const stateSchema = z.looseObject({
   nextCheckpoint: z.int(),
   frontier: z.object({ size: z.int(), hashes: z.array(z.string()) }),
   checkpointed: z.int(),
+  stopped: z.number().optional(),
+  end: position.optional(),
   strands: z.array(
     z.looseObject({
       session: z.string(),
