@@ -14,7 +14,7 @@ import { text } from 'node:stream/consumers';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import { formatCheckpoint, openCheckpoint, signCheckpoint } from '../gateway/ledger/checkpoint.ts';
-import { encodeManifest, readEntries } from '../gateway/ledger/manifest.ts';
+import { encodeManifest, type Manifest, readEntries } from '../gateway/ledger/manifest.ts';
 import { createLocalSigner } from '../gateway/ledger/signer.ts';
 import { appendLeaf, emptyFrontier, leafHash, rootOf } from '../gateway/ledger/tree.ts';
 import { createLedgerVerifier } from '../gateway/ledger/verify.ts';
@@ -154,6 +154,36 @@ test('Go notices a changed leaf', options, async () => {
   assert.equal(answer.root, root);
   assert.notEqual(answer.computed, root);
 });
+
+test(
+  'a ledger that is handed on: Go opens each checkpoint with the key that was in force, and with no other',
+  options,
+  async () => {
+    const next = createLocalSigner(
+      signer.name,
+      generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    );
+    const at = '2026-11-22T18:04:05.123456Z';
+    const key: Manifest = { v: 1, at, kind: 'key', verifierKey: next.verifierKey, previous: signer.verifierKey };
+    const gap: Manifest = { v: 1, at, kind: 'gap', session: 's', reason: 'r', from: at, to: at };
+    const lines = [key, gap].map((manifest) => encodeManifest(manifest));
+    const verifier = createLedgerVerifier({ ledger, verifierKey: signer.verifierKey });
+    for (const [number, by] of [signer, next].entries()) {
+      const size = number + 1;
+      const covered = lines.slice(0, size).map((line) => Buffer.from(line));
+      const root = rootOf(covered.reduce((grown, line) => appendLeaf(grown, leafHash(line)), emptyFrontier()));
+      const note = await signCheckpoint(formatCheckpoint({ ledger, size, root }), by);
+      verifier.entries(number, Buffer.from(`${lines[number]}\n`));
+      verifier.checkpoint(number, Buffer.from(note));
+      const leaves = covered.map((line) => line.toString('base64'));
+      const answer = await askGo({ verifierKey: by.verifierKey, note, leaves });
+      assert.ok('computed' in answer && answer.computed === root.toString('base64'));
+      const other = by === signer ? next : signer;
+      assert.ok('refused' in (await askGo({ verifierKey: other.verifierKey, note, leaves })));
+    }
+    assert.equal(verifier.verifierKey, next.verifierKey);
+  },
+);
 
 test("we open a checkpoint that Go signed with a key of Go's", options, async () => {
   const { entries, note, root } = await store(3);

@@ -52,6 +52,9 @@ function describe(context: Context, url: string, result: Verification): string[]
       const from = report.key.from === 'given' ? 'given by you' : 'from the audit store';
       lines.push(escapeForTerminal(`  key ${report.key.verifierKey}, ${from}`));
     }
+    for (const { verifierKey, checkpoint } of report.keys.length > 1 ? report.keys : []) {
+      lines.push(escapeForTerminal(`  from checkpoint ${checkpoint} on signed by ${verifierKey}`));
+    }
   }
   const counts = `${counted(result.segments, 'segment')} with ${counted(result.frames, 'frame')}`;
   if (result.pending > 0) {

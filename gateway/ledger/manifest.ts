@@ -3,6 +3,7 @@
  * Field order is the order in which they were written and is part of those bytes.
  */
 import { z } from 'zod';
+import { parseVerifierKey } from './checkpoint.ts';
 import { VerificationError } from './verification-error.ts';
 
 interface Base {
@@ -44,6 +45,13 @@ export type Manifest =
       readonly reason: string;
       readonly from: string;
       readonly to: string;
+    })
+  | (Base & {
+      readonly kind: 'key';
+      /** Signs every checkpoint after the first that covers this. */
+      readonly verifierKey: string;
+      /** The key before it, which signs that one. */
+      readonly previous: string;
     });
 
 /** A kind that a later version wrote: kept and counted, not understood. `of` is the kind as written. */
@@ -59,6 +67,7 @@ const count = z.int().nonnegative();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const base = { v: z.literal(1), at: time };
 const object = text.regex(/^[^\u0000-\u001f\u007f]+$/);
+const verifierKey = text.refine(isVerifierKey);
 
 const SCHEMAS = {
   segment: z
@@ -81,6 +90,7 @@ const SCHEMAS = {
     clockOffset: z.number(),
   }),
   gap: z.looseObject({ ...base, kind: z.literal('gap'), session: text, reason: text, from: time, to: time }),
+  key: z.looseObject({ ...base, kind: z.literal('key'), verifierKey, previous: verifierKey }),
 } satisfies Record<Manifest['kind'], z.ZodType<Manifest>>;
 
 const FIELDS = {
@@ -88,6 +98,7 @@ const FIELDS = {
   summary: ['v', 'kind', 'object', 'size', 'sha256', 'session', 'at'],
   heartbeat: ['v', 'kind', 'previous', 'clockOffset', 'at'],
   gap: ['v', 'kind', 'session', 'reason', 'from', 'to', 'at'],
+  key: ['v', 'kind', 'verifierKey', 'previous', 'at'],
 } as const satisfies Record<Manifest['kind'], readonly string[]>;
 
 /**
@@ -117,6 +128,15 @@ export function parseManifest(line: string, object = 'manifest'): Manifest | Unk
     object,
     'A line is no manifest, or one with a missing or wrong field.',
   );
+}
+
+function isVerifierKey(value: string): boolean {
+  try {
+    parseVerifierKey(value);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isKnown(kind: string): kind is Manifest['kind'] {

@@ -9,6 +9,7 @@
  * | `entries_malformed`, `entries_gap`, `entries_missing` | not whole lines of UTF-8; a number skipped; fewer leaves than a checkpoint signed |
  * | `checkpoint_malformed`, `checkpoint_signature`, `checkpoint_origin` | no C2SP checkpoint; not signed by the key, or wrongly; another ledger's |
  * | `checkpoint_gap`, `checkpoint_shrunk`, `checkpoint_root` | a number skipped; a smaller tree than before; another tree |
+ * | `key_chain` | a key announced that does not follow the one in force |
  * | `heartbeat_chain` | a heartbeat that does not name the checkpoint stored before it |
  * | `segment_size`, `segment_hash`, `segment_gzip`, `segment_too_large` | other bytes than the manifest's; not one gzip member; inflates beyond the cap |
  * | `segment_lines`, `segment_session`, `segment_seq` | not NDJSON objects; a frame of another session; frames missing, doubled or out of order |
@@ -26,6 +27,7 @@ export type VerificationCode =
   | 'checkpoint_gap'
   | 'checkpoint_shrunk'
   | 'checkpoint_root'
+  | 'key_chain'
   | 'heartbeat_chain'
   | 'segment_size'
   | 'segment_hash'

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { crc32, inflateRawSync } from 'node:zlib';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+import { followKeys } from './keys.ts';
 import { type Manifest, parseManifest, readEntries, type SegmentManifest, type UnknownManifest } from './manifest.ts';
 import { checkpointName, entriesName } from './names.ts';
 import { appendLeaf, emptyFrontier, leafHash, rootOf } from './tree.ts';
@@ -23,6 +24,8 @@ export interface LedgerVerifier {
   readonly size: number;
   /** Leaves after it: stored, not yet evidence. */
   readonly pending: number;
+  /** The key that the next checkpoint must be signed with. */
+  readonly verifierKey: string;
   /** All manifests under the newest checkpoint, in leaf order. */
   manifests(): IterableIterator<Manifest | UnknownManifest>;
 }
@@ -31,6 +34,7 @@ export interface LedgerVerifier {
  * Verifies one ledger from its beginning, fed with its objects in order: entries 0, 1, … and checkpoints 0, 1, …, each
  * checkpoint after the entries that it covers (feeding all entries first will do). Entries may go beyond the newest
  * checkpoint, one checkpoint may cover several entries objects, and a checkpoint need not end where one of them ends.
+ * `verifierKey` is the ledger's first; from there it follows the keys that the ledger itself announces.
  *
  * Both methods throw `VerificationError` and then leave the verifier as it was: a refused object never counts, so the
  * next number is refused as a gap. It keeps every manifest in memory.
@@ -42,6 +46,7 @@ export function createLedgerVerifier({ ledger, verifierKey }: { ledger: string; 
   const manifests: (Manifest | UnknownManifest)[] = [];
   let nextEntries = 0;
   let nextCheckpoint = 0;
+  let key = verifierKey;
   // SHA-256 of the newest two checkpoints' notes, newest first; undefined stands for "none yet".
   let newest: readonly [string | undefined, string | undefined] = [undefined, undefined];
 
@@ -64,7 +69,7 @@ export function createLedgerVerifier({ ledger, verifierKey }: { ledger: string; 
       if (number !== nextCheckpoint) {
         throw new VerificationError('checkpoint_gap', object, `Checkpoint ${nextCheckpoint} should come next.`);
       }
-      const checkpoint = openCheckpoint(decodeNote(bytes, object), verifierKey, object);
+      const checkpoint = openCheckpoint(decodeNote(bytes, object), key, object);
       checkPlace(checkpoint, object);
       let grown = frontier;
       for (const leaf of leaves.slice(frontier.size, checkpoint.size)) grown = appendLeaf(grown, leaf);
@@ -73,8 +78,10 @@ export function createLedgerVerifier({ ledger, verifierKey }: { ledger: string; 
       }
       const added = manifests.slice(frontier.size, checkpoint.size);
       checkHeartbeats(added, newest, object);
+      const next = followKeys(key, added, object);
 
       frontier = grown;
+      key = next;
       newest = [createHash('sha256').update(bytes).digest('hex'), newest[0]];
       nextCheckpoint += 1;
       return { ...checkpoint, manifests: added };
@@ -85,6 +92,9 @@ export function createLedgerVerifier({ ledger, verifierKey }: { ledger: string; 
     },
     get pending() {
       return leaves.length - frontier.size;
+    },
+    get verifierKey() {
+      return key;
     },
     manifests: () => manifests.slice(0, frontier.size).values(),
   };

@@ -11,8 +11,10 @@ import { type Problem, problemOf } from './read-problem.ts';
 export interface LedgerReport {
   readonly ledger: string;
   readonly ok: boolean;
-  /** The key that its checkpoints were checked with, and who gave it. Absent where none is known. */
+  /** The key on which the trust in it rests, and who gave it. Absent where none is known. */
   readonly key?: { readonly verifierKey: string; readonly from: 'given' | 'audit' };
+  /** Every key that signed, and the number of the first checkpoint that it did. */
+  readonly keys: readonly { readonly verifierKey: string; readonly checkpoint: number }[];
   readonly checkpoints: number;
   readonly leaves: number;
   readonly heartbeats: number;
@@ -51,6 +53,7 @@ export async function verifyLedger(
   let root: string | undefined;
   let key: LedgerReport['key'];
   let verifier: LedgerVerifier | undefined;
+  const signed: { verifierKey: string; checkpoint: number }[] = [];
 
   const take = (batch: Batch): void => {
     counts.checkpoints++;
@@ -71,7 +74,9 @@ export async function verifyLedger(
     if (verifier === undefined) return;
     try {
       for (const { number, bytes } of batch.entries) verifier.entries(number, bytes);
+      const { verifierKey } = verifier;
       root = verifier.checkpoint(batch.checkpoint, batch.note).root.toString('base64');
+      if (signed.at(-1)?.verifierKey !== verifierKey) signed.push({ verifierKey, checkpoint: batch.checkpoint });
     } catch (error) {
       // What follows would fail for the same reason: the first object that does not hold is the one to look at. What
       // reading has said of this batch already is not said twice.
@@ -82,6 +87,11 @@ export async function verifyLedger(
   };
   for (let batch = await cursor.next(); batch !== undefined; batch = await cursor.next()) take(batch);
 
+  if (key !== undefined && deps.keys.given.length > 0 && key.from !== 'given') {
+    key = vouched(signed, deps.keys.given);
+    if (key === undefined && verifier !== undefined) problems.push(keyForeign(ledger));
+  }
+
   const rest = await cursor.rest();
   problems.push(...rest.problems, ...strays(ledger, deps.objects, cursor.position));
   return {
@@ -89,6 +99,7 @@ export async function verifyLedger(
       ledger,
       ok: problems.length === 0,
       ...(key === undefined ? {} : { key }),
+      keys: signed,
       ...counts,
       ...(root === undefined ? {} : { root }),
       ...(newest === undefined ? {} : { newest }),
@@ -99,20 +110,37 @@ export async function verifyLedger(
   };
 }
 
+/**
+ * The key to begin with. Somebody who kept only a later one gives that: the audit store's is where it begins then, and
+ * the one given has to turn up among those that signed.
+ */
 function chooseKey(note: Uint8Array, { given, audit }: LedgerKeys): LedgerReport['key'] {
-  if (given.length === 0) return audit === undefined ? undefined : { verifierKey: audit, from: 'audit' };
   const text = Buffer.from(note).toString('utf8');
-  const fitting = given.find((verifierKey) => {
+  const fits = (verifierKey: string): boolean => {
     try {
       openCheckpoint(text, verifierKey);
       return true;
     } catch {
       return false;
     }
-  });
+  };
+  if (given.length === 0) return audit === undefined ? undefined : { verifierKey: audit, from: 'audit' };
+  const fitting = given.find(fits);
+  if (fitting === undefined && audit !== undefined && fits(audit)) return { verifierKey: audit, from: 'audit' };
   // None fits: the first one names the failure.
   const verifierKey = fitting ?? given[0];
   return verifierKey === undefined ? undefined : { verifierKey, from: 'given' };
+}
+
+/** A later key's checkpoint is over the whole tree, so whoever trusts it needs no other for what came before. */
+function vouched(signed: LedgerReport['keys'], given: readonly string[]): LedgerReport['key'] {
+  const found = signed.find(({ verifierKey }) => given.includes(verifierKey));
+  return found === undefined ? undefined : { verifierKey: found.verifierKey, from: 'given' };
+}
+
+function keyForeign(ledger: string): Problem {
+  const words = 'No checkpoint of this ledger is signed by a key that was given.';
+  return { code: 'checkpoint_signature', object: checkpointName(ledger, 0), words };
 }
 
 function keyUnknown(ledger: string): Problem {
