@@ -1,11 +1,9 @@
 /** What the gateway says of itself: in its log, in the system strand and as audit objects. */
-import { join } from 'node:path';
-import { auditObject } from './audit.ts';
-import { type Clock, isoMicros } from './clock.ts';
+import { isoMicros } from './clock.ts';
 import type { Config } from './config.ts';
-import type { Disk } from './disk.ts';
-import { readIfThere, writeDurably } from './durable-file.ts';
 import { GatewayError } from './errors.ts';
+import { KmsError } from './google-kms.ts';
+import type { LedgerKeys } from './ledger-keys.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { ALLOW_ALL } from './policy/allow-all.ts';
@@ -16,31 +14,42 @@ import type { SystemStrand } from './recording/system.ts';
 import type { Block } from './sessions/block.ts';
 import { frozenError } from './sessions/freeze.ts';
 import type { Window } from './sessions/window.ts';
-import type { Store } from './store/store.ts';
 
-/** The audit object comes before the ledger's first entry; the note on disk keeps it from being made twice. */
-export async function noteLedgerOpened(disk: Disk, audit: Store, verifierKey: string, clock: Clock): Promise<void> {
-  const noted = join(disk.path, 'ledger-opened');
-  if ((await readIfThere(noted)) !== undefined) return;
-  const micros = clock.micros();
-  const facts = { kind: 'ledger.opened', actor: 'gateway', ledger: disk.ledger, details: { verifierKey } };
-  const { name, bytes } = auditObject(micros, facts);
-  await audit.create(name, bytes);
-  await writeDurably(noted, [Buffer.from(`${isoMicros(micros)}\n`)]);
-}
-
-export function sealerEvents(log: Log, metrics: () => Metrics | undefined): SealerEvents {
+export function sealerEvents(
+  log: Log,
+  metrics: () => Metrics | undefined,
+  keys: Pick<LedgerKeys, 'describe'>,
+): SealerEvents {
   return {
     checkpoint(info) {
       metrics()?.checkpoint(info.objects);
       log.info({ event: 'checkpoint', ...info }, 'A checkpoint is stored.');
     },
     heartbeat: (info) => log.info({ event: 'heartbeat', ...info }, 'A heartbeat is in the ledger.'),
+    keyChanged(info) {
+      const facts = { event: 'key_changed', ...info, key: keys.describe(info.verifierKey) };
+      log.info(facts, 'Another key signs this ledger from now on; the one before is needed no more.');
+    },
+    unsigned({ ledger, verifierKey, error }) {
+      metrics()?.sealFailed();
+      metrics()?.signingFailed();
+      const facts = { ledger, key: keys.describe(verifierKey), ...signingFailure(error.cause) };
+      log.error(
+        { event: 'signing_failed', ...facts },
+        'A checkpoint could not be signed. What is recorded is stored, and one later checkpoint covers it.',
+      );
+    },
     failed(error) {
       metrics()?.sealFailed();
       log.error({ event: 'seal_failed', err: error }, 'Sealing failed; it is tried again with the same bytes.');
     },
   };
+}
+
+/** Why there is no signature, in words that are ours. */
+export function signingFailure(error: unknown): { code: string; reason: string } {
+  if (error instanceof KmsError) return { code: error.code, reason: error.message };
+  return { code: 'unexpected', reason: 'an error without safe words' };
 }
 
 export async function announceStart(runtime: Runtime, config: Config): Promise<void> {

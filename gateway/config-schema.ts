@@ -136,6 +136,13 @@ function headerOf(credential: CredentialConfig): string | undefined {
   return 'header' in credential ? credential.header.toLowerCase() : 'authorization';
 }
 
+/** With its number: what signs changes only where the configuration does. */
+const kmsVersion = text(
+  /^projects\/[a-z0-9.:-]{1,63}\/locations\/[a-z0-9-]{1,63}\/keyRings\/[A-Za-z0-9_-]{1,63}\/cryptoKeys\/[A-Za-z0-9_-]{1,63}\/cryptoKeyVersions\/[1-9][0-9]{0,9}$/,
+  'is not a key version of Cloud KMS',
+  'Write projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY/cryptoKeyVersions/NUMBER.',
+);
+
 /** A token that none of them signed costs a check for each that has its `iss`. */
 const MAX_ISSUERS = 32;
 function few(values: readonly string[], context: z.core.$RefinementCtx<readonly string[]>): void {
@@ -227,6 +234,7 @@ export const configSchema = section({
   ),
   sessions: section({ idle: duration().default(8 * HOUR), longest: duration().default(12 * HOUR) }).prefault({}),
   limits: limits.prefault({}),
+  signing: section({ kms: kmsVersion }).optional(),
   google: section({
     iamCredentials: safeUrl.optional(),
     secretManager: safeUrl.optional(),
@@ -234,6 +242,7 @@ export const configSchema = section({
     directory: safeUrl.optional(),
     token: safeUrl.optional(),
     modelArmor: safeUrl.optional(),
+    kms: safeUrl.optional(),
   }).prefault({}),
   login: login.optional(),
   webhooks: z.record(z.string(), webhook).default({}),

@@ -119,6 +119,8 @@ export interface Config {
   readonly policies: string;
   readonly sessions: { readonly idle: number; readonly longest: number };
   readonly limits: Limits;
+  /** Who signs the ledger's checkpoints: a key version of Cloud KMS. Absent: the disk's own key. */
+  readonly signing?: { readonly kms: string };
   /** Addresses of Google's APIs, where they are not the public ones (Private Service Connect). */
   readonly google: GoogleAddresses;
   /** The gateway's own authorization server: where people log in. */
@@ -141,6 +143,8 @@ export interface GoogleAddresses {
   readonly token?: string;
   /** Of one region: templates of others are not reached through it. */
   readonly modelArmor?: string;
+  /** Cloud KMS. */
+  readonly kms?: string;
 }
 
 /** The configuration has mistakes: all that were found, never with a value in their words. */

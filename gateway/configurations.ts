@@ -33,9 +33,11 @@ const FIXED: Record<string, (config: Config) => unknown> = {
   data: (config) => config.data,
   stores: (config) => config.stores,
   replica: (config) => config.replica,
+  signing: (config) => config.signing,
   sealEvery: (config) => config.sealEvery,
   heartbeatEvery: (config) => config.heartbeatEvery,
   'google.modelArmor': (config) => config.google.modelArmor,
+  'google.kms': (config) => config.google.kms,
   'limits.headerBytes': (config) => config.limits.headerBytes,
 };
 

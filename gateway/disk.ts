@@ -13,8 +13,6 @@ export interface Disk {
   /** Id of this disk's ledger. */
   readonly ledger: string;
   readonly keys: {
-    /** PKCS #8 PEM, Ed25519: signs this ledger's checkpoints. */
-    readonly ledgerSigning: string;
     /** Chains the journal's records, so that a foreign or reordered record is not adopted. */
     readonly journal: Buffer;
     /** Seals `Mcp-Session-Id`s. */
@@ -55,9 +53,6 @@ export async function openDisk(path: string): Promise<Disk> {
     const id = await readIfThere(join(root, 'ledger-id'));
     const key = id === undefined ? orCreate : mustBeThere;
     const master = await key(join(keys, 'master'), () => randomBytes(32));
-    const ledgerSigning = await key(join(keys, 'ledger.pem'), () =>
-      Buffer.from(generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
-    );
     // Made where it is missing on an older disk too: nothing that was recorded needs it.
     const identity = await orCreate(join(keys, 'identity.pem'), () =>
       Buffer.from(
@@ -72,7 +67,6 @@ export async function openDisk(path: string): Promise<Disk> {
       path: root,
       ledger,
       keys: {
-        ledgerSigning: ledgerSigning.toString(),
         identity: identity.toString(),
         journal: derive('journal'),
         sealing: derive('sealing'),

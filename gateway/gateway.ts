@@ -1,19 +1,22 @@
 /** The gateway, composed: disk, stores, recorder, configuration, sessions, HTTP. Everything that is opened is closed. */
 import { hostname } from 'node:os';
-import { announceRecording, announceStart, noteLedgerOpened, sealerEvents } from './announcements.ts';
+import { announceRecording, announceStart, sealerEvents } from './announcements.ts';
 import { openApproving } from './approving.ts';
 import { type Clock, createClock } from './clock.ts';
 import { loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
 import { openDisk } from './disk.ts';
 import { createGoogleApi } from './google-api.ts';
+import { createGoogleKms } from './google-kms.ts';
 import { createGoogleSecrets } from './google-secret.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { createKeyring } from './identity/keyring.ts';
 import { createAuthorizationServer } from './identity/server/authorization-server.ts';
 import { createTokenCheck } from './identity/token.ts';
 import { openUpstreamIdentity } from './identity/upstream-identity.ts';
-import { createLocalSigner } from './ledger/signer.ts';
+import { createKeyChange } from './key-change.ts';
+import { openLedgerKeys } from './ledger-keys.ts';
+import { noteLedgerOpened } from './ledger-opened.ts';
 import { drain, listen, listenForMetrics, mayListen, urlOf } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -101,8 +104,15 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     audit: openStore(config.stores.audit),
     state: openStore(config.stores.state),
   };
-  const signer = createLocalSigner(`verbatim/${disk.ledger}`, disk.keys.ledgerSigning);
-  await noteLedgerOpened(disk, stores.audit, signer.verifierKey, clock);
+  const google = createGoogleApi({ google: config.google });
+  const keys = await openLedgerKeys({ disk, signing: config.signing, kms: createGoogleKms(google) }).catch(
+    async (error: unknown) => {
+      await disk.release();
+      throw error;
+    },
+  );
+  const { signer } = keys;
+  await noteLedgerOpened(disk, stores.audit, keys.firstKey, clock);
   // Metrics are read from the recorder, and the recorder reports to metrics: the reference is filled in below.
   let metrics: Metrics | undefined;
   const { standingOn = (parts) => parts } = options;
@@ -111,10 +121,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     ledger: disk.ledger,
     journalKey: disk.keys.journal,
     signer,
+    firstKey: keys.firstKey,
+    formerSigner: keys.formerSigner,
     store: stores.recordings,
     clock,
     sealEvery: config.sealEvery,
-    events: sealerEvents(log, () => metrics),
+    events: sealerEvents(log, () => metrics, keys),
     ...(options.fileSystem === undefined ? {} : { fileSystem: options.fileSystem }),
     ...(options.storeWithin === undefined ? {} : { storeWithin: options.storeWithin }),
   };
@@ -148,7 +160,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       ),
     login: () => configurations.inForce().login,
     config: () => configurations.inForce().config,
-    secrets: createGoogleSecrets(createGoogleApi({ google: config.google })),
+    secrets: createGoogleSecrets(google),
     blocked(principal) {
       const block = blocks.match(principal);
       return block === undefined ? undefined : blockedError(block).message;
@@ -269,12 +281,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     },
   };
   await announceStart(runtime, config);
+  const keyChange = createKeyChange({ recorder, keys, audit: stores.audit, clock, log, metrics });
   const housekeeping = await startHousekeeping({
     runtime,
     configurations,
     configFile: options.configFile,
     ends,
     webhooks,
+    keyChange,
     heartbeatEvery: config.heartbeatEvery,
   });
 
@@ -283,7 +297,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const metricsServer = config.metrics === undefined ? undefined : await listenForMetrics(metrics, config.metrics);
   const url = urlOf(server);
 
-  log.info({ event: 'started', url, replica, ledger: disk.ledger, version: VERSION }, `Verbatim listens on ${url}.`);
+  const key = recorder.keys().inForce;
+  log.info(
+    { event: 'started', url, replica, ledger: disk.ledger, key, version: VERSION },
+    `Verbatim listens on ${url}.`,
+  );
 
   return {
     url,

@@ -23,6 +23,7 @@ const PUBLIC = {
   iamCredentials: 'https://iamcredentials.googleapis.com',
   secretManager: 'https://secretmanager.googleapis.com',
   cloudIdentity: 'https://cloudidentity.googleapis.com',
+  kms: 'https://cloudkms.googleapis.com',
 } as const;
 
 /** google.rpc.Code. Anything else in that place is not Google's word and stays out of the log. */
@@ -55,7 +56,7 @@ export function createGoogleApi(deps: {
         });
       let response = await attempt();
       if (response.status === 401) {
-        // The own token was revoked before its end. All of them only read or mint, so once more is safe.
+        // The own token was revoked before its end. All of them only read, mint or sign, so once more is safe.
         identity.forget();
         response = await attempt();
       }
@@ -76,10 +77,11 @@ export function googleAddress(configured: string, service: string): string {
 
 function refusal(status: number, answer: unknown, what: string): Error {
   const error = isRecord(answer) && isRecord(answer.error) ? answer.error.status : undefined;
-  const word = typeof error === 'string' && STATUSES.has(error) ? ` ${error}` : '';
+  const known = typeof error === 'string' && STATUSES.has(error) ? error : undefined;
+  const word = known === undefined ? '' : ` ${known}`;
   // Definite is what Google itself says of the request; a garbled answer or a redirect may come from anybody between.
   const transient = ![400, 403, 404].includes(status);
-  return credentialError(`Google answered HTTP ${status}${word}.`, `${what}: HTTP ${status}${word}`, transient);
+  return credentialError(`Google answered HTTP ${status}${word}.`, `${what}: HTTP ${status}${word}`, transient, known);
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

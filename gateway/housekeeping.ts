@@ -2,6 +2,7 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { pollBlocks, pollFreezes, pollWindows } from './announcements.ts';
 import type { Configurations } from './configurations.ts';
+import type { KeyChange } from './key-change.ts';
 import { policiesStamp } from './policies.ts';
 import type { Runtime } from './proxy/runtime.ts';
 import { repeat } from './repeat.ts';
@@ -16,6 +17,8 @@ const TICK_MS = 1000;
 const POLL_FILE_MS = 1000;
 /** A freeze, and a session's end, is in force on every replica within 5 s. */
 const LOOK_MS = 2000;
+/** How often a key that is to come is tried, where it did not sign. */
+const KEY_MS = 10_000;
 
 /** Resolves when the shared state has been looked at once, whether it could be read or not. */
 export async function startHousekeeping(deps: {
@@ -24,6 +27,7 @@ export async function startHousekeeping(deps: {
   readonly configFile: string;
   readonly ends: Ends;
   readonly webhooks: Webhooks;
+  readonly keyChange: KeyChange;
   /** Milliseconds. */
   readonly heartbeatEvery: number;
 }): Promise<Housekeeping> {
@@ -68,6 +72,12 @@ export async function startHousekeeping(deps: {
       { event: 'state_unreadable', err },
       'Freezes, blocks, windows and ends could not be read; it is tried again.',
     );
+  const changeKey = (): Promise<void> =>
+    deps.keyChange
+      .step()
+      .catch((err: unknown) =>
+        log.error({ event: 'key_change_failed', err }, 'Another key could not be announced; it is tried again.'),
+      );
   await look().catch(unread);
   watchFile(configFile, { interval: POLL_FILE_MS }, reload);
   const repeated = [
@@ -82,10 +92,14 @@ export async function startHousekeeping(deps: {
     repeat(webhooks.poll, LOOK_MS, (err) =>
       log.error({ event: 'webhooks_failed', err }, 'Webhooks could not be looked for; it is tried again.'),
     ),
+    repeat(changeKey, KEY_MS, () => {}),
     repeat(recorder.heartbeat, deps.heartbeatEvery, () => {}),
   ];
+  // At once, and nobody waits for it: the key before goes on signing.
+  const first = changeKey();
   return {
     async stop() {
+      await first;
       unwatchFile(configFile, reload);
       await Promise.all(repeated.map((one) => one.stop()));
       await webhooks.idle();

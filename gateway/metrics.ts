@@ -14,6 +14,8 @@ export interface Metrics {
   commit(seconds: number): void;
   checkpoint(objects: number): void;
   sealFailed(): void;
+  /** A checkpoint, or a key that is to come, got no signature. */
+  signingFailed(): void;
   /** Text in Prometheus' exposition format. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -96,6 +98,11 @@ export function createMetrics(gauges: Gauges): Metrics {
     help: 'Sealing attempts that failed.',
     registers,
   });
+  const unsigned = new Counter({
+    name: 'verbatim_signing_failures_total',
+    help: 'Signatures that the signer did not give.',
+    registers,
+  });
   return {
     exchangeEnded: (connection, duration) => seconds.observe({ connection }, duration),
     outcome: (connection, result) => outcomes.inc({ connection, result }),
@@ -110,6 +117,7 @@ export function createMetrics(gauges: Gauges): Metrics {
       objects.inc(count);
     },
     sealFailed: () => failures.inc(),
+    signingFailed: () => unsigned.inc(),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };

@@ -8,16 +8,19 @@ export class CredentialFailure extends Error {
   override readonly name = 'CredentialFailure';
   /** The same may succeed later without anybody changing anything: no answer, 429, 5xx. */
   readonly transient: boolean;
+  /** google.rpc.Code's name, where Google itself refused. */
+  readonly status: string | undefined;
 
-  constructor(words: string, transient: boolean) {
+  constructor(words: string, transient: boolean, status?: string) {
     super(words);
     this.transient = transient;
+    this.status = status;
   }
 }
 
 /** `detail` is for the client, who may not learn references or accounts; `logged` is for who runs the gateway. */
-export function credentialError(detail: string, logged: string, transient = false): GatewayError {
-  const cause = new CredentialFailure(logged, transient);
+export function credentialError(detail: string, logged: string, transient = false, status?: string): GatewayError {
+  const cause = new CredentialFailure(logged, transient, status);
   return new GatewayError('credential_unavailable', 'not_forwarded', detail, { cause });
 }
 

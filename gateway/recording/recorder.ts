@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { uuidv7 } from 'uuidv7';
 import { type Clock, dayOf, isoMicros } from '../clock.ts';
 import { makeFolder } from '../durable-file.ts';
-import type { Signer } from '../ledger/signer.ts';
 import type { Store } from '../store/store.ts';
 import type { StoreWait } from './bucket-strand.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
 import type { SessionStart } from './frame.ts';
 import { createJournal, type Journal } from './journal.ts';
+import type { Signers } from './ledger-signing.ts';
 import { type Pause, recover } from './recover.ts';
 import { createSealer, type SealerEvents } from './sealer.ts';
 import { createStrand, newStrandState, type Strand, type StrandState } from './strand.ts';
@@ -18,7 +18,10 @@ import { createWriteAhead, type WriteAhead } from './write-ahead.ts';
 
 export interface Recorder {
   readonly ledger: string;
-  readonly verifierKey: string;
+  /** The key that signs the next checkpoint, and the one that does so when all announcements are covered. */
+  keys(): { readonly inForce: string; readonly announced: string };
+  /** Announces the signer's key in the ledger; the checkpoint that covers it is the last by the key before. */
+  announceKey(): Promise<void>;
   readonly journal: Journal;
   /** Strands that have not ended. */
   strands(): Iterable<Strand>;
@@ -35,12 +38,11 @@ export interface Recorder {
   stop(): Promise<void>;
 }
 
-export interface RecorderOptions {
+export interface RecorderOptions extends Signers {
   /** The disk's folder. */
   readonly path: string;
   readonly ledger: string;
   readonly journalKey: Buffer;
-  readonly signer: Signer;
   readonly store: Store;
   readonly clock: Clock;
   /** Milliseconds. */
@@ -108,6 +110,8 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     state: running,
     store: options.store,
     signer: options.signer,
+    ...(options.firstKey === undefined ? {} : { firstKey: options.firstKey }),
+    ...(options.formerSigner === undefined ? {} : { formerSigner: options.formerSigner }),
     sealEvery: options.sealEvery,
     events: options.events,
     isAwaited: () => wait.waiting.size > 0,
@@ -130,7 +134,8 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
 
   return {
     ledger,
-    verifierKey: options.signer.verifierKey,
+    keys: sealer.keys,
+    announceKey: sealer.announceKey,
     journal,
     gaps,
     strands: () => strands.values(),

@@ -31,6 +31,8 @@ export interface RoundInput {
   readonly at: string;
   readonly now: number;
   readonly heartbeat?: { readonly clockOffset: number };
+  /** A key to announce, and the one before it. */
+  readonly key?: { readonly verifierKey: string; readonly previous: string };
   /** The gateway stops: carried lines are sealed too. */
   readonly last: boolean;
 }
@@ -61,6 +63,7 @@ export async function buildRound(input: RoundInput): Promise<BuiltRound | undefi
     if (fresh !== undefined || building.isDue(strand.state)) await building.addStrand(strand.state, fresh);
   }
   if (input.heartbeat !== undefined) building.addHeartbeat(input.heartbeat.clockOffset);
+  if (input.key !== undefined) building.addKey(input.key);
   return building.finish(to);
 }
 
@@ -99,6 +102,7 @@ function createBuilding(input: RoundInput) {
   const manifests: string[] = [];
   const objects: StoredObject[] = [];
   const moves = new Map<string, StrandMove>();
+  let { keys } = state;
 
   function note(manifest: Manifest): void {
     manifests.push(encodeManifest(manifest));
@@ -169,6 +173,14 @@ function createBuilding(input: RoundInput) {
       note({ v: 1, kind: 'heartbeat', ...previous, clockOffset, at });
     },
 
+    addKey({ verifierKey, previous }: NonNullable<RoundInput['key']>): void {
+      keys = [
+        ...(keys ?? [{ verifierKey: previous, leaf: -1 }]),
+        { verifierKey, leaf: state.frontier.size + manifests.length },
+      ];
+      note({ v: 1, kind: 'key', verifierKey, previous, at });
+    },
+
     finish(to: Position): BuiltRound | undefined {
       if (manifests.length === 0 && !isAfter(to, state.sealed)) return undefined;
       let { frontier } = state;
@@ -178,6 +190,7 @@ function createBuilding(input: RoundInput) {
         sealed: to,
         frontier,
         nextEntries: state.nextEntries + (manifests.length > 0 ? 1 : 0),
+        ...(keys === undefined ? {} : { keys }),
         strands: begun(strands).flatMap((strand) => applyMove(strand, moves.get(strand.session))),
       };
       if (manifests.length > 0) {

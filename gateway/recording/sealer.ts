@@ -14,13 +14,12 @@
  */
 import type { Clock } from '../clock.ts';
 import { isoMicros } from '../clock.ts';
-import { formatCheckpoint, signCheckpoint } from '../ledger/checkpoint.ts';
+import { keysFrom } from '../ledger/keys.ts';
 import { checkpointName } from '../ledger/names.ts';
-import type { Signer } from '../ledger/signer.ts';
-import { rootOf } from '../ledger/tree.ts';
 import type { Store } from '../store/store.ts';
 import type { Journal } from './journal.ts';
 import { isAfter } from './journal-file.ts';
+import { createLedgerSigning, SignerDownError, type Signers } from './ledger-signing.ts';
 import { type BuiltRound, begun, buildRound, sha256 } from './round.ts';
 import type { Strand } from './strand.ts';
 import type { LedgerState, Round, SignedCheckpoint, WriteAhead } from './write-ahead.ts';
@@ -29,6 +28,10 @@ export interface SealerEvents {
   /** A checkpoint is stored: everything before it is evidence. */
   checkpoint(info: { ledger: string; number: number; size: number; objects: number }): void;
   heartbeat(info: { ledger: string; clockOffset: number }): void;
+  /** All is stored; the key in force gave no signature, and checkpoints wait. */
+  unsigned(info: { ledger: string; verifierKey: string; error: Error }): void;
+  /** A stored checkpoint covers the announcement of this key: it signs from now on, and the one before has no more use. */
+  keyChanged(info: { ledger: string; verifierKey: string; number: number }): void;
   failed(error: Error): void;
 }
 
@@ -40,15 +43,18 @@ export interface Sealer {
   /** A frame waits for the store: seal at once, but not over and over where the store or the signer is down. */
   hurry(): void;
   heartbeat(): Promise<void>;
+  /** Announces the signer's key in the ledger, unless it is the ledger's already. */
+  announceKey(): Promise<void>;
+  /** The key that signs the next checkpoint, and the one that does so when all announcements are covered. */
+  keys(): { readonly inForce: string; readonly announced: string };
   /** Seals what it can and writes that the stop was orderly. */
   stop(): Promise<void>;
 }
 
-export interface SealerDeps {
+export interface SealerDeps extends Signers {
   readonly journal: Journal;
   readonly writeAhead: WriteAhead;
   readonly store: Store;
-  readonly signer: Signer;
   readonly clock: Clock;
   readonly strands: Map<string, Strand>;
   readonly sealEvery: number;
@@ -68,13 +74,9 @@ const MOST_BACKOFF_MS = 30_000;
 const AWAITED_BACKOFF_MS = 500;
 const PARALLEL = 16;
 
-/** The round is stored, its checkpoint is not signed. */
-class SignerDownError extends Error {
-  override readonly name = 'SignerDownError';
-}
-
 export function createSealer(deps: SealerDeps): Sealer {
-  const { journal, writeAhead, store, signer, clock, strands, events } = deps;
+  const { journal, writeAhead, store, clock, strands, events } = deps;
+  const signing = createLedgerSigning(deps);
   let state = deps.state;
   let unfinished = deps.unfinished;
   let timer: NodeJS.Timeout | undefined;
@@ -86,6 +88,7 @@ export function createSealer(deps: SealerDeps): Sealer {
   let behind = false;
   let beat = false;
   let beaten: { clockOffset: number } | undefined;
+  let announcing = false;
   let stopping = false;
   let storedObjects = 0;
   /** Somebody asked for a checkpoint, not only for the store. */
@@ -122,15 +125,15 @@ export function createSealer(deps: SealerDeps): Sealer {
   async function sealOnce(): Promise<void> {
     const goal = journal.end();
     // A signer that is down is tried again in its own time, not with each frame that waits for the store.
-    const signing = asked || !signerDown;
+    const mayAsk = asked || !signerDown;
     asked = false;
     try {
       if (unfinished === undefined && (await waitingNote()) !== undefined) await storeCheckpoint();
       // While the signer is down segments and entries go on, and one later checkpoint covers them all.
       let unsigned: SignerDownError | undefined;
       for (let more = true; more; ) {
-        more = (await round()) && (beat || isAfter(goal, state.sealed));
-        if (signing && !isCovered() && unsigned === undefined) unsigned = await tryCheckpoint();
+        more = (await round()) && (beat || announcing || isAfter(goal, state.sealed));
+        if (mayAsk && !isCovered() && unsigned === undefined) unsigned = await tryCheckpoint();
       }
       storeDown = false;
       if (unsigned !== undefined) throw unsigned;
@@ -141,10 +144,16 @@ export function createSealer(deps: SealerDeps): Sealer {
       failures++;
       signerDown = error instanceof SignerDownError;
       storeDown = !signerDown;
-      events.failed(error instanceof Error ? error : new Error(String(error)));
+      report(error);
       const most = storeDown && deps.isAwaited() ? AWAITED_BACKOFF_MS : MOST_BACKOFF_MS;
       schedule(Math.min(most, 250 * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2));
     }
+  }
+
+  function report(error: unknown): void {
+    if (error instanceof SignerDownError) {
+      events.unsigned({ ledger: state.ledger, verifierKey: error.verifierKey, error });
+    } else events.failed(error instanceof Error ? error : new Error(String(error)));
   }
 
   function tryCheckpoint(): Promise<SignerDownError | undefined> {
@@ -170,6 +179,7 @@ export function createSealer(deps: SealerDeps): Sealer {
     }
     if (behind) await keepState();
     const heartbeat = beat ? { clockOffset: Math.round(clock.offset()) } : undefined;
+    const key = keyToAnnounce();
     const built = await buildRound({
       journal,
       state,
@@ -177,6 +187,7 @@ export function createSealer(deps: SealerDeps): Sealer {
       at: isoMicros(clock.micros()),
       now: clock.millis(),
       ...(heartbeat === undefined ? {} : { heartbeat }),
+      ...(key === undefined ? {} : { key }),
       last: stopping,
     });
     if (built === undefined) return false;
@@ -191,12 +202,20 @@ export function createSealer(deps: SealerDeps): Sealer {
     await writeAhead.writeRound(built.round);
     adopt(built);
     unfinished = built.round;
+    if (key !== undefined) announcing = false;
     if (heartbeat !== undefined) {
       beat = false;
       beaten = heartbeat;
     }
     await storeRound(built.round);
     return true;
+  }
+
+  function keyToAnnounce(): { verifierKey: string; previous: string } | undefined {
+    const { verifierKey } = deps.signer;
+    const previous = signing.announced(state);
+    if (verifierKey === previous) announcing = false;
+    return announcing ? { verifierKey, previous } : undefined;
   }
 
   /** The round is on this disk: its segments count as made, whatever happens to their upload. */
@@ -242,8 +261,10 @@ export function createSealer(deps: SealerDeps): Sealer {
     const note = Buffer.from(signed.note);
     await store.create(checkpointName(state.ledger, signed.number), note);
     behind = true;
+    const before = signing.inForce(state);
     state = {
       ...state,
+      keys: keysFrom(signing.keys(state), signed.size),
       checkpointed: signed.size,
       nextCheckpoint: signed.number + 1,
       lastCheckpoint: sha256(note),
@@ -252,6 +273,8 @@ export function createSealer(deps: SealerDeps): Sealer {
     if (isCovered()) await journal.sealed(state.sealed);
     events.checkpoint({ ledger: state.ledger, number: signed.number, size: signed.size, objects: storedObjects });
     storedObjects = 0;
+    const verifierKey = signing.inForce(state);
+    if (verifierKey !== before) events.keyChanged({ ledger: state.ledger, verifierKey, number: signed.number });
   }
 
   /** The note that was signed and may not be stored. */
@@ -262,15 +285,7 @@ export function createSealer(deps: SealerDeps): Sealer {
 
   async function signNext(): Promise<SignedCheckpoint> {
     const { size } = state.frontier;
-    let note: string;
-    try {
-      note = await signCheckpoint(
-        formatCheckpoint({ ledger: state.ledger, size, root: rootOf(state.frontier) }),
-        signer,
-      );
-    } catch (error) {
-      throw new SignerDownError('The checkpoint could not be signed.', { cause: error });
-    }
+    const note = await signing.sign(state);
     const signed = { number: state.nextCheckpoint, size, note };
     await writeAhead.writeCheckpoint(signed);
     return signed;
@@ -289,6 +304,11 @@ export function createSealer(deps: SealerDeps): Sealer {
       beat = true;
       await seal();
     },
+    async announceKey() {
+      announcing = true;
+      await seal();
+    },
+    keys: () => ({ inForce: signing.inForce(state), announced: signing.announced(state) }),
     async stop() {
       await seal();
       stopping = true;

@@ -50,6 +50,8 @@ export interface TestRecorder extends Recorder {
   /** Why sealing failed, in order. */
   readonly failures: readonly Error[];
   readonly checkpoints: readonly { number: number; size: number }[];
+  /** Keys that came into force. */
+  readonly changedKeys: readonly string[];
   /** As SIGKILL would: nothing more of it reaches the disk, the store or the signer. */
   kill(): Promise<void>;
 }
@@ -65,6 +67,8 @@ export async function openTestRecorder(options: {
   folder: string;
   store: Store;
   signer?: Signer;
+  firstKey?: string;
+  formerSigner?: (verifierKey: string) => Signer | undefined;
   fileSystem?: FileSystem;
   dying?: Dying;
   fileLimit?: number;
@@ -76,6 +80,7 @@ export async function openTestRecorder(options: {
   const { folder, store, signer = SIGNER, fileSystem = nodeFileSystem, dying = createDying(), fileLimit } = options;
   const failures: Error[] = [];
   const checkpoints: { number: number; size: number }[] = [];
+  const changedKeys: string[] = [];
   const real = createWriteAhead(folder);
   const writeAhead = options.unsealed ? { ...real, writeRound: () => Promise.reject(new Error('unsealed')) } : real;
   const recorder = await openRecorder({
@@ -83,6 +88,8 @@ export async function openTestRecorder(options: {
     ledger: LEDGER,
     journalKey: JOURNAL_KEY,
     signer: dying.signer(signer),
+    ...(options.firstKey === undefined ? {} : { firstKey: options.firstKey }),
+    ...(options.formerSigner === undefined ? {} : { formerSigner: options.formerSigner }),
     store: dying.store(store),
     clock: createClock(),
     // Tests seal when they say so.
@@ -90,6 +97,8 @@ export async function openTestRecorder(options: {
     events: {
       checkpoint: ({ number, size }) => void checkpoints.push({ number, size }),
       heartbeat: () => {},
+      unsigned: ({ error }) => void failures.push(error),
+      keyChanged: ({ verifierKey }) => void changedKeys.push(verifierKey),
       failed: (error) => void failures.push(error),
     },
     fileSystem: dying.fileSystem(fileSystem),
@@ -102,6 +111,7 @@ export async function openTestRecorder(options: {
     ...recorder,
     failures,
     checkpoints,
+    changedKeys,
     async stop() {
       opened.delete(under);
       await recorder.stop();

@@ -11,6 +11,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readIfThere, syncFolder, writeDurably } from '../durable-file.ts';
+import type { LedgerKey } from '../ledger/keys.ts';
 import type { Position } from './journal-file.ts';
 import type { StrandState } from './strand.ts';
 import { textOf } from './strand-snapshot.ts';
@@ -28,6 +29,8 @@ export interface LedgerState {
   /** How many leaves the newest stored checkpoint covers, and the SHA-256 of its note. */
   readonly checkpointed: number;
   readonly lastCheckpoint?: string;
+  /** The key in force and those announced after it. Absent before the ledger's first checkpoint. */
+  readonly keys?: readonly LedgerKey[];
   readonly strands: readonly StrandState[];
   /** Written by an orderly stop, milliseconds; absent while running, so that its absence at start means a crash. */
   readonly stopped?: number;
@@ -62,6 +65,7 @@ const stateSchema = z.looseObject({
   nextCheckpoint: z.int(),
   frontier: z.object({ size: z.int(), hashes: z.array(z.string()) }),
   checkpointed: z.int(),
+  keys: z.array(z.looseObject({ verifierKey: z.string(), leaf: z.int() })).optional(),
   stopped: z.number().optional(),
   end: position.optional(),
   strands: z.array(

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { crc32c } from '../../gateway/google-crc32c.ts';
 import { type GoogleDouble, startGoogle } from './google.ts';
 
 let double: GoogleDouble;
@@ -47,6 +48,25 @@ test('the APIs want their bearer, their grants and their fields', async () => {
   assert.equal(await status(`${secret}/latest:access`, { headers: own }), 400);
   double.revokeOwnToken();
   assert.equal(await status(`${secret}/1:access`, { headers: own }), 401);
+});
+
+test('KMS wants its bearer, its permissions, an enabled version and the checksum of what it signs', async () => {
+  const own = { authorization: 'Bearer ya29.CANARY-own-token-2', 'content-type': 'application/json' };
+  const version = `/v1/${double.kms.add('k')}`;
+  const data = Buffer.from('text').toString('base64');
+  const sign = (body: unknown, headers: Record<string, string> = own) =>
+    status(`${version}:asymmetricSign`, { method: 'POST', headers, body: JSON.stringify(body) });
+  assert.equal(await sign({ data, dataCrc32c: String(crc32c(Buffer.from('text'))) }), 200);
+  assert.equal(await sign({ data }), 200);
+  assert.equal(await sign({ data, dataCrc32c: '1' }), 400);
+  assert.equal(await sign({ digest: { sha256: data } }), 400);
+  assert.equal(await sign({ data }, { ...own, authorization: 'Bearer other' }), 401);
+  assert.equal(await status(`${version}/publicKey`), 401);
+  assert.equal(await status(`${version}/publicKey`, { headers: own }), 200);
+  double.kms.granted.delete('viewPublicKey');
+  assert.equal(await status(`${version}/publicKey`, { headers: own }), 403);
+  double.kms.granted.delete('useToSign');
+  assert.equal(await sign({ data }), 403);
 });
 
 test('the token endpoints want their grant and their proof', async () => {

@@ -1,6 +1,6 @@
 /**
  * A double of the parts of Google that a gateway authenticates by, over real HTTP on loopback: metadata server, IAM
- * Credentials, Secret Manager, Cloud Identity, Model Armor, the Admin SDK's directory, the token endpoint for service-account keys and
+ * Credentials, Secret Manager, Cloud Identity, Model Armor, Cloud KMS, the Admin SDK's directory, the token endpoint for service-account keys and
  * for delegation; and a token endpoint of anybody's for OAuth's client credentials. Strict about what it accepts; counts; fails, stalls and rotates when told to.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -12,6 +12,7 @@ import type { GoogleAddresses } from '../../gateway/config.ts';
 import { answerError, answerOk, answerTrouble, GoogleError } from './answer.ts';
 import { createGroups, type Groups } from './groups.ts';
 import { createIamCredentials } from './iam-credentials.ts';
+import { createKmsDouble, type KmsDouble } from './kms.ts';
 import { createMetadata } from './metadata.ts';
 import { createModelArmorDouble, type ModelArmorDouble } from './model-armor.ts';
 import { createOAuthServer, type OAuthServer } from './oauth-server.ts';
@@ -29,7 +30,9 @@ export type Api =
   | 'delegatedToken'
   | 'searchTransitiveGroups'
   | 'directory'
-  | 'modelArmor';
+  | 'modelArmor'
+  | 'kmsPublicKey'
+  | 'kmsSign';
 /** A status to answer with, silence, or an answer that nobody should give; `echo` has the request where codes stand. */
 export type Trouble = 400 | 403 | 404 | 429 | 500 | 503 | 'stall' | 'redirect' | 'huge' | 'garbage' | 'echo';
 
@@ -51,6 +54,7 @@ export interface GoogleDouble {
   readonly oauth: OAuthServer;
   readonly groups: Groups;
   readonly modelArmor: ModelArmorDouble;
+  readonly kms: KmsDouble;
   close(): Promise<void>;
 }
 
@@ -90,6 +94,8 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
     searchTransitiveGroups: 0,
     directory: 0,
     modelArmor: 0,
+    kmsPublicKey: 0,
+    kmsSign: 0,
   };
   const troubles = new Map<Api, Trouble>();
   const server = createServer((request, response) => void handle(request, response));
@@ -103,6 +109,7 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
   const oauth = createOAuthServer(ground, `${url}/oauth/token`);
   const groups = await createGroups(ground, impersonable);
   const modelArmor = createModelArmorDouble(ground);
+  const kms = createKmsDouble(ground);
   const parts: readonly (readonly [RegExp, Api, Answering])[] = [
     [/^\/computeMetadata\//, 'metadata', createMetadata(ground)],
     [/:generateAccessToken$/, 'generateAccessToken', iam],
@@ -112,6 +119,8 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
     [/:searchTransitiveGroups$/, 'searchTransitiveGroups', groups.searchTransitiveGroups],
     [/^\/admin\/directory\/v1\/groups$/, 'directory', groups.directory],
     [/:sanitize(UserPrompt|ModelResponse)$/, 'modelArmor', modelArmor.answer],
+    [/\/cryptoKeyVersions\/\d+\/publicKey$/, 'kmsPublicKey', kms.publicKey],
+    [/\/cryptoKeyVersions\/\d+:asymmetricSign$/, 'kmsSign', kms.asymmetricSign],
     [/^\/delegated\/token$/, 'delegatedToken', groups.delegatedToken],
     [/^\/token$/, 'token', keys.answer],
     [/^\/oauth\/token$/, 'oauth', oauth.answer],
@@ -149,6 +158,7 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
       directory: url,
       token: `${url}/delegated/token`,
       modelArmor: url,
+      kms: url,
     },
     calls,
     secrets,
@@ -160,6 +170,7 @@ export async function startGoogle(now: () => number = Date.now): Promise<GoogleD
     oauth,
     groups,
     modelArmor,
+    kms,
     async close() {
       restore();
       server.closeAllConnections();
