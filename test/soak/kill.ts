@@ -1,0 +1,85 @@
+import { randomInt } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { runKillSoak } from './kill-soak.ts';
+
+const HELP = `npm run soak:kill -- [options]
+
+Kills a gateway with SIGKILL at random moments, at every step of a sealing round and of recovery, while clients call
+through it, and starts it again on the same disk. Then holds what the clients were told and what reached the upstream
+against what is recorded, and verifies the store. SIGKILL leaves the page cache alone: it says nothing of fsync.
+
+  --kills N             at least so many kills (100)
+  --exchanges N         and at least so many acknowledged exchanges (10,000)
+  --minutes N           stop killing then in any case (120)
+  --clients N           clients that call at once (16)
+  --durability D        disk or bucket (disk)
+  --seed N              repeats a run's choices, as far as time allows
+  --keep                keep the folder, and say where it is
+  --json                one line of JSON at the end: {"kills", "acknowledged", "lost", "forwarded", "unrecorded", ...}
+
+Exits with 1 unless nothing is lost, unrecorded, untrue or otherwise wrong, and the store verifies.`;
+
+const { values } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '100' },
+    exchanges: { type: 'string', default: '10000' },
+    minutes: { type: 'string', default: '120' },
+    clients: { type: 'string', default: '16' },
+    durability: { type: 'string', default: 'disk' },
+    seed: { type: 'string', default: String(randomInt(2 ** 31)) },
+    keep: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+function refuse(words: string): never {
+  console.error(words);
+  process.exit(2);
+}
+
+function wholeNumber(name: 'kills' | 'exchanges' | 'minutes' | 'clients' | 'seed'): number {
+  const number = Number(values[name]);
+  return /^\d+$/.test(values[name]) && Number.isSafeInteger(number)
+    ? number
+    : refuse(`--${name} must be a whole number.`);
+}
+
+function durabilityOf(text: string): 'disk' | 'bucket' {
+  return text === 'disk' || text === 'bucket' ? text : refuse('--durability must be disk or bucket.');
+}
+
+if (values.help) {
+  console.log(HELP);
+  process.exit(0);
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'verbatim-soak-'));
+const options = {
+  kills: wholeNumber('kills'),
+  exchanges: wholeNumber('exchanges'),
+  minutes: wholeNumber('minutes'),
+  clients: wholeNumber('clients'),
+  seed: wholeNumber('seed'),
+  durability: durabilityOf(values.durability),
+};
+console.error(`${JSON.stringify(options)}${values.keep ? ` in ${folder}` : ''}`);
+const { kills, acknowledged, lost, forwarded, unrecorded, problems, ok, ...more } = await runKillSoak({
+  ...options,
+  folder,
+  say: (line) => console.error(line),
+});
+for (const problem of problems) console.error(problem);
+if (!values.keep) await rm(folder, { recursive: true, force: true });
+if (values.json) console.log(JSON.stringify({ kills, acknowledged, lost, forwarded, unrecorded, ok, ...more }));
+else {
+  const { killing, checking } = more.seconds;
+  console.log(`${kills} kills and ${acknowledged} acknowledged exchanges in ${killing} s, checked in ${checking} s:`);
+  console.log(
+    `${lost} lost; ${forwarded} forwarded, ${unrecorded} of them unrecorded; ${more.untrue} untrue; ${ok ? 'all is well' : 'NOT WELL'}`,
+  );
+}
+process.exitCode = ok ? 0 : 1;
