@@ -81,19 +81,23 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
   const logFd = openSync(join(folder, 'gateway.log'), 'a');
   const start = (): Life => startLife(logFd);
 
+  const began = performance.now();
   const killed: number[] = [];
   let beforeListening = 0;
   let servingMs = 0;
   let standby: Life | undefined;
 
-  /** How long a gateway serves on average, so that exchanges and kills come out together. */
+  /** How long a gateway serves on average, so that exchanges and kills come out together: all kills where time is short. */
   function meanServingMs(): number {
     const acknowledged = clients.tally.acknowledged;
     if (acknowledged === 0 || servingMs === 0) return SERVING_MS.first;
     // Of the lives to come some do not get to serve.
     const lives = Math.max(1, (options.kills - killed.length) * 0.7);
     const wanted = (options.exchanges - acknowledged) / lives / (acknowledged / servingMs);
-    return Math.min(SERVING_MS.most, Math.max(SERVING_MS.least, wanted));
+    const spent = performance.now() - began;
+    const starting = (spent - servingMs) / killed.length;
+    const affordable = (options.minutes * 60_000 - spent - (options.kills - killed.length) * starting) / lives;
+    return Math.min(SERVING_MS.most, Math.max(SERVING_MS.least, Math.min(wanted, affordable)));
   }
 
   /** A gateway's life until it is killed. */
@@ -147,7 +151,6 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
     return key;
   }
 
-  const began = performance.now();
   let key: string;
   try {
     let said = began;
