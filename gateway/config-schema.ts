@@ -223,7 +223,7 @@ export const configSchema = section({
     'is not a name',
     'Write up to 63 letters, digits, . _ or -.',
   ).optional(),
-  sealEvery: duration().default(1000),
+  sealEvery: duration().optional(),
   maxUnsealedAge: duration().default(600_000),
   heartbeatEvery: duration().default(600_000),
   drain: duration(0).default(30_000),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseDuration, parseSize } from './config-units.ts';
 import { classifyHost } from './proxy/address.ts';
+import { isBucketName } from './store/bucket-name.ts';
 
 /**
  * The kinds of values in a configuration. A custom issue carries `params.fix`; an object's unknown-key issue carries
@@ -113,12 +114,13 @@ export const listener = section({
 
 export const store = rule(
   (value) => {
+    if (typeof value === 'string' && isBucketName(/^gs:\/\/(.*)$/s.exec(value)?.[1] ?? '')) return value;
     if (typeof value !== 'string' || !/^file:\/\/\/[^?#\\]+$/.test(value) || !URL.canParse(value)) return undefined;
     const url = new URL(value).href.replace(/\/+$/, '');
     return url === 'file:' ? undefined : url;
   },
-  'is not an absolute file:/// address',
-  'Write file:/// and an absolute path, for example file:///var/lib/verbatim/store.',
+  'is neither an absolute file:/// address nor a bucket',
+  'Write file:/// and an absolute path, for example file:///var/lib/verbatim/store; or gs:// and the name of a bucket alone.',
 );
 
 /** `file:PATH`, `env:NAME` or `gcp-secret:RESOURCE`. The problem's words never hold the value: it may be the secret itself. */

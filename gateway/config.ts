@@ -2,6 +2,7 @@
  * The contract between who writes a configuration (a person, or infra) and the gateway. No I/O here: reading a file is
  * config-file.ts, reading what a reference names is secret-ref.ts.
  */
+
 import type { z } from 'zod';
 import type { AccessConfig, WebhookConfig } from './config-access.ts';
 import type { CredentialConfig } from './config-credential.ts';
@@ -15,6 +16,7 @@ import { parseDuration } from './config-units.ts';
 import type { MappingConfig } from './identity/claims-mapping.ts';
 import type { Dialect } from './policy/statement.ts';
 import type { AllowableAddress } from './proxy/address.ts';
+import { isBucketName } from './store/bucket-name.ts';
 
 /** Sizes in bytes, times in milliseconds. */
 interface Limits {
@@ -214,6 +216,7 @@ function build(parsed: z.output<typeof configSchema>): Config {
   return dropUndefined({
     ...parsed,
     stores: { recordings, audit, state },
+    sealEvery: parsed.sealEvery ?? parseDuration(defaultSealEvery(recordings)),
     limits,
     ...(parsed.login === undefined
       ? {}
@@ -234,6 +237,11 @@ function build(parsed: z.output<typeof configSchema>): Config {
       limits: { ...limits, ...connection.limits },
     })),
   }) as Config;
+}
+
+/** Requests to a bucket are paid for, each object by itself. */
+function defaultSealEvery(recordings: unknown): string {
+  return String(recordings).startsWith('gs:') ? '5s' : '1s';
 }
 
 function named<In, Out>(record: Record<string, In>, make: (value: In, name: string) => Out): Record<string, Out> {
@@ -326,12 +334,28 @@ function orderProblems(root: Record<string, unknown>): ConfigProblem[] {
       fix: 'Write an idle time of at most longest (8h and 12h by default).',
     });
   }
-  if (above(root.sealEvery, '1s', root.maxUnsealedAge, '10m')) {
+  const stores = asRecord(root.stores);
+  if (above(root.sealEvery, defaultSealEvery(stores.recordings), root.maxUnsealedAge, '10m')) {
     const path = [root.sealEvery === undefined ? 'maxUnsealedAge' : 'sealEvery'];
     found.push({
       path,
       problem: 'makes sealEvery longer than maxUnsealedAge',
       fix: 'Write a sealEvery below maxUnsealedAge (10m by default).',
+    });
+  }
+  for (const which of ['audit', 'state']) {
+    const bucket = /^gs:\/\/(.*)$/.exec(String(stores.recordings))?.[1];
+    if (
+      bucket === undefined ||
+      !isBucketName(bucket) ||
+      stores[which] !== undefined ||
+      isBucketName(`${bucket}-${which}`)
+    )
+      continue;
+    found.push({
+      path: ['stores', which],
+      problem: 'is missing, and the name of the recordings bucket is too long to be given an ending',
+      fix: `Write the bucket, for example gs://verbatim-${which}.`,
     });
   }
   const listen = asRecord(root.listen);

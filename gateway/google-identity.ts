@@ -3,6 +3,7 @@
  * file on a developer's machine). Its token goes to google-api.ts and nowhere else: never to an upstream.
  */
 
+import { loadGoogleAuth, NO_PROJECT } from './google-auth.ts';
 import { credentialError, networkCode } from './proxy/credential-error.ts';
 import { CREDENTIAL_DEADLINE_MS } from './proxy/credential-fetch.ts';
 
@@ -60,28 +61,9 @@ function reasonOf(error: unknown): string {
   return `no token for the gateway's own Google identity (${networkCode(error)})`;
 }
 
-let quiet = false;
-
-/** That no metadata server answers is said once, by the error: the library's warning would stand before it on stderr. */
-function dropMetadataWarnings(): void {
-  if (quiet) return;
-  quiet = true;
-  const emit = process.emitWarning.bind(process) as (...given: unknown[]) => void;
-  process.emitWarning = (...given: unknown[]): void => {
-    if (given[1] !== 'MetadataLookupWarning') emit(...given);
-  };
-}
-
 async function openSource(): Promise<TokenSource> {
-  // With this variable set, Google's libraries print requests and answers, tokens and all, to stderr. They read it
-  // when they are loaded.
-  delete process.env.GOOGLE_SDK_NODE_LOGGING;
-  dropMetadataWarnings();
-  const { GoogleAuth, gcpMetadata } = await import('google-auth-library');
-  // "There is no metadata server" is remembered for the life of the process, but it may only be late at start.
-  gcpMetadata.resetIsAvailableCache();
-  // Without a project id the library runs `gcloud` to find one; the gateway starts no processes, and nothing asks for it.
-  return new GoogleAuth({ scopes: SCOPE, projectId: 'not-asked-for' }).getClient();
+  const { GoogleAuth } = await loadGoogleAuth();
+  return new GoogleAuth({ scopes: SCOPE, projectId: NO_PROJECT }).getClient();
 }
 
 function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {

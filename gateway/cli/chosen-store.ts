@@ -13,19 +13,31 @@ export interface StoreOptions {
   readonly auditStore?: string;
 }
 
-/** The recordings that `--store`, VERBATIM_STORE or the demo's folder give, in this order. */
-export function openChosenStore(context: Context, options: StoreOptions): { url: string; recordings: Recordings } {
+/**
+ * The recordings that `--store`, VERBATIM_STORE or the demo's folder give, in this order. `withoutAudit`: what to do where
+ * the audit bucket beside them, which nobody named, may not be read; without it that is an error.
+ */
+export function openChosenStore(
+  context: Context,
+  options: StoreOptions,
+  withoutAudit?: (error: StoreError) => Promise<void>,
+): { url: string; recordings: Recordings } {
   const url = options.store ?? context.env.VERBATIM_STORE ?? demoStore(context.cwd);
   if (url === undefined) {
     throw new CommandError(
       2,
-      'Which store? Give --store file:///absolute/path or set VERBATIM_STORE. (There is no demo in this folder: npx verbatim demo makes one.)',
+      'Which store? Give --store file:///absolute/path or --store gs://BUCKET, or set VERBATIM_STORE. (There is no demo in this folder: npx verbatim demo makes one.)',
     );
   }
-  const auditUrl = options.auditStore ?? context.env.VERBATIM_AUDIT_STORE ?? auditBeside(url);
+  const named = options.auditStore ?? context.env.VERBATIM_AUDIT_STORE;
   const store = openGiven(context, url);
   mustExist(url);
-  const audit = auditUrl === undefined ? undefined : openGiven(context, auditUrl);
+  const auditUrl = named ?? auditBeside(url);
+  const opened = auditUrl === undefined ? undefined : openGiven(context, auditUrl);
+  const audit =
+    opened === undefined || named !== undefined || withoutAudit === undefined
+      ? opened
+      : readIfAllowed(opened, withoutAudit);
   return { url: store.url, recordings: openRecordings(store, audit === undefined ? {} : { audit }) };
 }
 
@@ -36,11 +48,27 @@ export function openGiven({ cwd }: Context, url: string): Store {
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     if (error.code !== 'invalid_url') throw new CommandError(2, error.message, { cause: error });
+    if (url.startsWith('gs:')) throw new CommandError(2, error.message, { cause: error });
     // A path is what people type first.
     const isPath = !/^[a-z][a-z0-9+.-]*:/i.test(url);
     const fix = isPath ? pathToFileURL(resolve(cwd, url)).href : 'file:///absolute/path';
     throw new CommandError(2, `"${url}" is not the address of a store. Write ${fix}.`);
   }
+}
+
+/** A store that is empty for who may not read it. Whether a bucket is there is known once it was asked. */
+function readIfAllowed(store: Store, without: (error: StoreError) => Promise<void>): Store {
+  return {
+    ...store,
+    async *list(prefix, options) {
+      try {
+        yield* store.list(prefix, options);
+      } catch (error) {
+        if (!(error instanceof StoreError && ['no_bucket', 'permission_denied'].includes(error.code))) throw error;
+        await without(error);
+      }
+    },
+  };
 }
 
 /** An empty listing would look like "nothing was recorded"; a folder that is not there is a mistake. */
@@ -57,6 +85,7 @@ function demoStore(cwd: string): string | undefined {
 
 /** Audit objects have a store of their own: by default the configuration puts it at the same address with `-audit`. */
 function auditBeside(url: string): string | undefined {
+  if (url.startsWith('gs://')) return `${url}-audit`;
   if (!url.startsWith('file:')) return undefined;
   const audit = `${url.replace(/\/+$/, '')}-audit`;
   return existsSync(new URL(audit)) ? audit : undefined;

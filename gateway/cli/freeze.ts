@@ -212,8 +212,8 @@ function storesOf(file: string): { state: Store; audit: Store; config: Config } 
 
 function openExisting(context: Context, url: string): Store {
   const store = openGiven(context, url);
-  if (!url.startsWith('file:')) throw new CommandError(2, `No gateway reads what is stored at ${url}.`);
-  if (!existsSync(new URL(url))) throw new CommandError(1, `There is no store at ${url}.`);
+  if (url === 'memory:') throw new CommandError(2, `No gateway reads what is stored at ${url}.`);
+  if (url.startsWith('file:') && !existsSync(new URL(url))) throw new CommandError(1, `There is no store at ${url}.`);
   return store;
 }
 

@@ -8,7 +8,10 @@ export type Finish = (code: number) => void;
 export function reading(program: Command, name: string): Command {
   return program
     .command(name)
-    .option('--store <url>', 'file:///absolute/path (default: VERBATIM_STORE, or the demo’s of this folder)');
+    .option(
+      '--store <url>',
+      'file:///absolute/path or gs://BUCKET (default: VERBATIM_STORE, or the demo’s of this folder)',
+    );
 }
 
 export function json(description = 'the result as JSON'): Option {

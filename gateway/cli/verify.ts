@@ -1,6 +1,7 @@
 /** `verbatim verify --all`: whether what is stored is what was recorded. */
 import { VerificationError } from '../ledger/verification-error.ts';
 import type { Verification } from '../recording/read-verify.ts';
+import type { StoreError } from '../store/store-error.ts';
 import { openChosenStore, type StoreOptions } from './chosen-store.ts';
 import { CommandError, type Context } from './context.ts';
 import { createProgress, escapeForTerminal } from './terminal.ts';
@@ -13,7 +14,15 @@ export interface VerifyCommandOptions extends StoreOptions {
 
 export async function runVerify(context: Context, options: VerifyCommandOptions): Promise<number> {
   if (options.all !== true) throw new CommandError(2, 'Say what to verify: npx verbatim verify --all.');
-  const { url, recordings } = openChosenStore(context, options);
+  // Who brings the keys needs no audit store, but should know what was not looked at.
+  const withoutAudit = async (error: StoreError): Promise<void> => {
+    await context.err.write(`${escapeForTerminal(`The audit store was left out: ${error.message}`)}\n`);
+  };
+  const { url, recordings } = openChosenStore(
+    context,
+    options,
+    (options.key ?? []).length > 0 ? withoutAudit : undefined,
+  );
   const progress = createProgress(context.err);
   let result: Verification;
   try {

@@ -57,8 +57,15 @@ const HOSTILE = [
   'a/.tmpb/c',
 ];
 
-/** Runs the suite against new, empty stores; `makeStore` cleans up with `t.after`. */
-export function storeBehaviour(name: string, makeStore: (t: TestContext) => Store | Promise<Store>): void {
+/**
+ * Runs the suite against new, empty stores; `makeStore` cleans up with `t.after`. `flat`: a name may be an object and the
+ * folder of others at once, as in a bucket, where nobody who only creates could know.
+ */
+export function storeBehaviour(
+  name: string,
+  makeStore: (t: TestContext) => Store | Promise<Store>,
+  { flat = false }: { flat?: boolean } = {},
+): void {
   async function filled(t: TestContext): Promise<Store> {
     const store = await makeStore(t);
     for (const name of NAMES.toReversed()) await store.create(name, bytes(name));
@@ -182,13 +189,30 @@ export function storeBehaviour(name: string, makeStore: (t: TestContext) => Stor
       }
     });
 
-    test('an object and a folder can not have the same name', async (t) => {
-      const store = await filled(t);
-      for (const name of ['a', 'a/c', 'a-b/c', 'a-b/c/d']) {
-        await assert.rejects(store.create(name, bytes('x')), { code: 'name_conflict' }, name);
-      }
-      assert.deepEqual(await listed(store, ''), NAMES);
-    });
+    if (flat)
+      test('an object and a folder of the same name are two things', async (t) => {
+        const store = await filled(t);
+        for (const name of ['a', 'a-b/c']) assert.equal(await store.create(name, bytes(name)), 'created', name);
+        assert.deepEqual(Buffer.from((await store.get('a')) ?? []), Buffer.from('a'));
+        assert.deepEqual(await listed(store, 'a', { delimiter: '/' }), [
+          'a',
+          'a-b',
+          'a-b/',
+          'a.b',
+          'a/',
+          'a0',
+          'a=1/',
+          'ab',
+        ]);
+      });
+    else
+      test('an object and a folder can not have the same name', async (t) => {
+        const store = await filled(t);
+        for (const name of ['a', 'a/c', 'a-b/c', 'a-b/c/d']) {
+          await assert.rejects(store.create(name, bytes('x')), { code: 'name_conflict' }, name);
+        }
+        assert.deepEqual(await listed(store, ''), NAMES);
+      });
 
     test('hostile names are refused everywhere', async (t) => {
       const store = await filled(t);

@@ -106,6 +106,20 @@ test('failed and persisted: the fsync of the folder fails after the link', async
   assert.deepEqual(await nodeFs.readdir(join(root, '.tmp')), []);
 });
 
+test('a link whose answer was lost, and that was sent again: who made the object is told so', async (t) => {
+  const root = await newFolder(t);
+  const fs: StoreFs = {
+    ...nodeFs,
+    async link(from, to) {
+      await nodeFs.link(from, to);
+      throw failure('EEXIST');
+    },
+  };
+  const store = createFilesystemStore({ root }, { fs });
+  assert.equal(await store.create('a/b', Buffer.from('bytes')), 'created');
+  assert.equal(await createFilesystemStore({ root }).create('a/b', Buffer.from('bytes')), 'exists');
+});
+
 test('a folder whose own name is not durable is synced again by the next create', async (t) => {
   const root = await newFolder(t);
   let armed = true;

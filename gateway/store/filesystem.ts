@@ -77,8 +77,9 @@ export function createFilesystemStore(at: string | { root: string }, { fs = node
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error;
     }
-    const there = await fs.lstat(path);
-    if (there.isFile()) return 'exists';
+    const [there, mine] = await Promise.all([fs.lstat(path), fs.lstat(temporary)]);
+    // A network file system sends a `link` again whose answer was lost, and says EEXIST of what the first one made.
+    if (there.isFile()) return there.ino === mine.ino && there.dev === mine.dev ? 'created' : 'exists';
     if (there.isDirectory()) throw new StoreError('name_conflict', 'The name is a folder of other objects.');
     throw new StoreError('unsafe_path', 'What has this name in the store is no plain file.');
   }

@@ -8,8 +8,32 @@ test('an address opens the store that it names', () => {
   assert.equal(openStore('file:///var/lib/a%20b/').url, 'file:///var/lib/a%20b');
 });
 
-test('buckets come later, and that is what is said', () => {
-  assert.throws(() => openStore('gs://bucket'), { code: 'unsupported' });
+test('a bucket is its name alone', () => {
+  const long = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}`;
+  for (const name of ['abc', 'a-b_c.d', '0xy', 'a'.repeat(63), long]) {
+    assert.equal(openStore(`gs://${name}`).url, `gs://${name}`);
+  }
+  const malformed = [
+    '',
+    'ab',
+    'Abc',
+    'abc/',
+    'abc/folder',
+    'abc?x',
+    'abc#x',
+    '-abc',
+    'abc-',
+    'a..b',
+    'a.-b.c',
+    'a b c',
+  ];
+  const refused = ['192.168.1.1', 'goog-x', 'my-google-x', 'my-g00gle', 'a'.repeat(64), `${long}.${'d'.repeat(63)}`];
+  for (const name of [...malformed, ...refused, 'user@abc', 'abc:80', '%61bc', 'b\u00fccher', 'abc\n']) {
+    assert.throws(() => openStore(`gs://${name}`), { code: 'invalid_url', message: /Write gs:\/\/BUCKET/ }, name);
+  }
+  for (const url of ['gs:bucket', 'gs:/bucket', 'gs:///bucket']) {
+    assert.throws(() => openStore(url), { code: 'invalid_url' }, url);
+  }
 });
 
 test('everything else is told how to write it', () => {
