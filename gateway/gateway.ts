@@ -5,6 +5,7 @@ import { openApproving } from './approving.ts';
 import { type Clock, createClock } from './clock.ts';
 import { loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
+import { connectionLimit, limitConnections } from './connection-limit.ts';
 import { openDisk } from './disk.ts';
 import { createGoogleApi } from './google-api.ts';
 import { createGoogleKms } from './google-kms.ts';
@@ -293,6 +294,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   });
 
   const server = createGatewayServer(runtime, config.limits.headerBytes);
+  const most = await connectionLimit();
+  if (most !== undefined) limitConnections(server, most, sayThatFull(log, most));
   await listen(server, config.listen);
   const metricsServer = config.metrics === undefined ? undefined : await listenForMetrics(metrics, config.metrics);
   const url = urlOf(server);
@@ -331,6 +334,19 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
           : 'Verbatim has stopped; what is not sealed yet waits on this disk for the next start.',
       );
     },
+  };
+}
+
+/** Once a minute at most: an attack is thousands a second. */
+function sayThatFull(log: Log, most: number): () => void {
+  let said = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (performance.now() - said < 60_000) return;
+    said = performance.now();
+    log.warn(
+      { event: 'connections_full', most },
+      'No more connections can be open: the one that has been idle for longest is closed for each new one. Allow more open files (ulimit -n).',
+    );
   };
 }
 

@@ -22,7 +22,11 @@ export function takePlace(runtime: Runtime, session: Session, target: Target): P
     refused: stopping ?? ended ?? (full ? new GatewayError('too_many_exchanges') : undefined),
     signal: controller.signal,
     abort: (error) => controller.abort(error),
-    leave: () => void session.exchanges.delete(place),
+    leave() {
+      session.exchanges.delete(place);
+      // A session that was busy until now has not been idle for as long as its last call took.
+      session.lastUsed = runtime.clock.millis();
+    },
   };
   session.exchanges.add(place);
   return place;

@@ -16,18 +16,36 @@ export interface ReadRequest {
   readonly refused?: GatewayError;
 }
 
+/** How long a body may take: so much, and more the more of it has come, so that byte by byte is too slow. */
+export interface Patience {
+  /** Milliseconds. */
+  readonly first: number;
+  readonly bytesPerSecond: number;
+}
+
+/** A place among the calls that a principal may have, and what has come of the body, are held meanwhile. */
+const PATIENCE: Patience = { first: 60_000, bytesPerSecond: 8 * 1024 };
+
 /**
- * The whole body. Throws `body_too_large`, `bad_http` (trailers, or the client went away before the end), or the
- * signal's reason.
+ * The whole body. Throws `body_too_large`, `bad_http` (trailers, the client went away before the end, or it came too
+ * slowly), or the signal's reason.
  */
-export function readBody(request: IncomingMessage, limit: number, signal: AbortSignal): Promise<Buffer> {
+export function readBody(
+  request: IncomingMessage,
+  limit: number,
+  signal: AbortSignal,
+  patience: Patience = PATIENCE,
+): Promise<Buffer> {
   return new Promise((done, fail) => {
     const chunks: Buffer[] = [];
     let size = 0;
+    const began = performance.now();
+    let late: NodeJS.Timeout | undefined;
     // Listeners and no async iterator, which costs more than the rest of the reading.
     const stop = (error: GatewayError | undefined): void => {
       request.off('data', onData).off('end', onEnd).off('error', onBroken).off('close', onBroken);
       signal.removeEventListener('abort', onAbort);
+      clearTimeout(late);
       if (error === undefined) done(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
       // Not destroyed: that would take the connection down before the refusal is out.
       else fail(error);
@@ -49,18 +67,27 @@ export function readBody(request: IncomingMessage, limit: number, signal: AbortS
     const onAbort = (): void => {
       request.pause();
       const { reason } = signal;
-      stop(
-        reason instanceof GatewayError
-          ? reason
-          : new GatewayError('bad_http', 'not_forwarded', 'The body came too slowly.'),
-      );
+      stop(reason instanceof GatewayError ? reason : tooSlow());
+    };
+    const look = (): void => {
+      const left = patience.first + (size / patience.bytesPerSecond) * 1000 - (performance.now() - began);
+      if (left > 0) late = setTimeout(look, Math.ceil(left)).unref();
+      else {
+        request.pause();
+        stop(tooSlow());
+      }
     };
     if (Number(request.headers['content-length'] ?? 0) > limit) return fail(tooLarge(limit));
     if (signal.aborted) return onAbort();
     if (request.destroyed) return onBroken();
     signal.addEventListener('abort', onAbort);
+    late = setTimeout(look, patience.first).unref();
     request.on('data', onData).on('end', onEnd).on('error', onBroken).on('close', onBroken);
   });
+}
+
+function tooSlow(): GatewayError {
+  return new GatewayError('bad_http', 'not_forwarded', 'The body came too slowly.');
 }
 
 function tooLarge(limit: number): GatewayError {
