@@ -176,6 +176,28 @@ test('a client that takes nothing is cut off after the idle time; the legacy cal
   assert.ok(exchange?.data.some(({ released }) => released === false));
 });
 
+test('a legacy answer without an end is not recorded without an end once its client has left', {
+  timeout: 20_000,
+}, async () => {
+  await using stack = new AsyncDisposableStack();
+  const { gateway, upstream, answering } = await start(stack, { connection: { limits: { eventBytes: '64KiB' } } });
+  const raw = await openRaw(gateway.port);
+  raw.send(requestOf({ token: gateway.token, body: toolCall(1) }));
+  const socket = await answering(1);
+  socket.write(SSE + EVENT);
+  await raw.until((text) => text.includes('notifications/message'));
+  await leave(raw);
+  const gone = upstream.disconnected();
+  const flood = (): void => {
+    while (!socket.destroyed && socket.write(EVENT.repeat(20)));
+  };
+  socket.on('drain', flood).on('error', () => {});
+  flood();
+  await gone;
+  const [exchange] = await exchangesOnce(gateway, 1);
+  assert.deepEqual([exchange?.end?.outcome.result, exchange?.end?.abortedBy], ['response_too_large', 'gateway']);
+});
+
 test('many calls on one connection leave no listeners behind', async () => {
   await using stack = new AsyncDisposableStack();
   const upstream = stack.adopt(await startRawUpstream((_, to) => to.write(jsonAnswer(1))), (one) => one.close());

@@ -47,12 +47,16 @@ export interface OutgoingInput {
 
 /** Bytes that may wait between upstream and client before the upstream is asked to pause. */
 const HIGH_WATER = 1024 * 1024;
+/** Bytes that a part counts for besides its own: its frame waits in memory too, and small events are many. */
+const PART_COST = 512;
 
 export function createOutgoing(input: OutgoingInput): Outgoing {
   const { tap, edge } = input;
   const ready: Buffer[] = [];
   let state: Outgoing['state'] = 'open';
   let waiting = 0;
+  /** What waits, with what it costs to keep it. */
+  let kept = 0;
   let slow = false;
   let spoken = false;
 
@@ -87,9 +91,12 @@ export function createOutgoing(input: OutgoingInput): Outgoing {
     piece(part, withheld) {
       spoken ||= !withheld;
       const size = withheld ? 0 : part.bytes.length;
+      const cost = part.bytes.length + PART_COST;
       waiting += size;
+      kept += cost;
       tap.data('upstream', part.bytes, { ...part, unreleased: edge.gone || withheld }, (error) => {
         waiting -= size;
+        kept -= cost;
         if (error !== undefined) return recordingFailed(error);
         if (withheld) return;
         // The whole answer is queued and nothing is out: it leaves in one piece, with its own length.
@@ -122,10 +129,10 @@ export function createOutgoing(input: OutgoingInput): Outgoing {
       return state;
     },
     get full() {
-      return waiting > HIGH_WATER || slow;
+      return kept > HIGH_WATER || slow;
     },
     get roomy() {
-      return waiting < HIGH_WATER / 2 && (!slow || edge.gone);
+      return kept < HIGH_WATER / 2 && (!slow || edge.gone);
     },
     get waiting() {
       return waiting;

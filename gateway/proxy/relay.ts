@@ -80,6 +80,8 @@ export function createRelay(input: RelayInput): Relay {
   let aborted: GatewayError | undefined;
   /** Runs while the client is gone and the upstream still answers. */
   let alone: NodeJS.Timeout | undefined;
+  /** What has come since: nobody's slowness holds it back any more. */
+  let aloneBytes = 0;
   const steps = createInOrder((held) => {
     if (held) controller?.pause();
     else resumeIfReady();
@@ -273,6 +275,8 @@ export function createRelay(input: RelayInput): Relay {
       guarded(() => {
         upstreamBytes += chunk.length;
         if (upstreamBytes > input.mostBytes) throw new GatewayError('result_too_large', 'outcome_withheld');
+        if (alone !== undefined) aloneBytes += chunk.length;
+        if (aloneBytes > input.eventBytes) throw new GatewayError('response_too_large', 'outcome_withheld', NOBODYS);
         witness.update(chunk);
         const bytes = input.reflection.push(chunk);
         for (const part of stream?.push(bytes, (late) => guarded(() => admit(late))) ?? []) admit(part);
@@ -303,6 +307,8 @@ export function createRelay(input: RelayInput): Relay {
     },
   };
 }
+
+const NOBODYS = 'Its client has left, and more has come since than one event may have.';
 
 function tooLate(): GatewayError {
   return new GatewayError('upstream_timeout', 'outcome_withheld');
