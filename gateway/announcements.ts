@@ -39,6 +39,7 @@ export function sealerEvents(
         'A checkpoint could not be signed. What is recorded is stored, and one later checkpoint covers it.',
       );
     },
+    gap: () => metrics()?.gap(),
     failed(error) {
       metrics()?.sealFailed();
       log.error({ event: 'seal_failed', err: error }, 'Sealing failed; it is tried again with the same bytes.');
@@ -61,6 +62,8 @@ export async function announceStart(runtime: Runtime, config: Config): Promise<v
   });
   announcePolicy(log, inForce().policy);
   for (const { kind, reason: _, ...gap } of recorder.gaps) {
+    // They were written before there were metrics.
+    runtime.metrics.gap();
     if (kind === 'crash') {
       log.warn({ event: 'gap', ...gap }, 'The last stop was not orderly: this recording has a gap frame.');
     } else {

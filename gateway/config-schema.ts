@@ -12,6 +12,7 @@ import { issuer } from './config-issuer.ts';
 import { login } from './config-login.ts';
 import {
   count,
+  diskSize,
   duration,
   host,
   listener,
@@ -227,6 +228,7 @@ export const configSchema = section({
   maxUnsealedAge: duration().default(600_000),
   heartbeatEvery: duration().default(600_000),
   drain: duration(0).default(30_000),
+  journal: section({ limit: diskSize.default(8 * 1024 ** 3) }).prefault({}),
   policies: text(
     /^(allow-all|\.{0,2}\/[^\0]*)$/,
     'is neither a folder nor allow-all',

@@ -55,6 +55,16 @@ export const size = rule(
   SIZE_FIX,
 );
 
+/** Of what is on a disk: the least is what the steps of a small one take. */
+export const diskSize = rule(
+  (value) => {
+    const parsed = parseSize(value);
+    return parsed !== undefined && parsed >= 16 * MiB && parsed <= 1024 * 1024 * MiB ? parsed : undefined;
+  },
+  'is not a size between 16MiB and 1024GiB',
+  'Write a whole number with its unit, for example 512MiB or 8GiB; the disk needs about 200 MiB more than that.',
+);
+
 export const count = (least: number, most: number) =>
   rule(
     (value) =>

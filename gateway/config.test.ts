@@ -57,6 +57,7 @@ test('defaults', () => {
     },
     sealEvery: 1000,
     maxUnsealedAge: 600_000,
+    journal: { limit: 8 * 1024 ** 3 },
     heartbeatEvery: 600_000,
     drain: 30_000,
     policies: 'allow-all',

@@ -117,6 +117,8 @@ export interface Config {
   readonly maxUnsealedAge: number;
   readonly heartbeatEvery: number;
   readonly drain: number;
+  /** Bytes that the journal may take of its disk. */
+  readonly journal: { readonly limit: number };
   /** A folder with `access/` and `tools/`, or `allow-all`: no policy. */
   readonly policies: string;
   readonly sessions: { readonly idle: number; readonly longest: number };

@@ -31,7 +31,8 @@ export async function writeDurably(path: string, chunks: readonly Uint8Array[]):
     }
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
+    // What is left of it goes at the next start; the first error is the one that says what to do.
+    await rm(temporary, { force: true }).catch(() => {});
     throw error;
   }
   await syncFolder(dirname(path));
@@ -54,7 +55,13 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
 /** Creates the folder (0700), and those above it, where they are missing, durably. */
 export async function makeFolder(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
+  if (first === undefined) {
+    // A crash may have come between its making and the sync. What may be used and not listed is somebody else's.
+    await syncFolder(dirname(resolve(path))).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EACCES') throw error;
+    });
+    return;
+  }
   // Each new folder is a name in the one above it.
   for (let made = resolve(path); made !== dirname(resolve(first)); made = dirname(made))
     await syncFolder(dirname(made));

@@ -182,6 +182,18 @@ const TABLE = {
     http: 503,
     words: 'Recordings have waited too long for their store, so calls are refused. Try again later.',
   },
+  recording_full: {
+    rpc: -32016,
+    http: 503,
+    words:
+      'The disk that recordings are written to has no room, so calls are refused until it has. Try again later; if it stays so, tell the operator.',
+  },
+  recording_quota: {
+    rpc: -32016,
+    http: 503,
+    words:
+      'Recordings wait to be stored, and too many of them are of one origin, whose further calls are refused until they are stored. Try again later.',
+  },
   internal: { rpc: -32603, http: 500, words: 'The gateway failed.' },
 } as const satisfies Record<string, Entry>;
 

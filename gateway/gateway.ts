@@ -2,7 +2,8 @@
 import { hostname } from 'node:os';
 import { announceRecording, announceStart, sealerEvents } from './announcements.ts';
 import { openApproving } from './approving.ts';
-import { type Clock, createClock } from './clock.ts';
+import { createClock } from './clock.ts';
+import type { Config } from './config.ts';
 import { loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
 import { connectionLimit, limitConnections } from './connection-limit.ts';
@@ -22,6 +23,7 @@ import { drain, listen, listenForMetrics, mayListen, urlOf } from './listening.t
 import { createLog, type Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { loadPolicies } from './policies.ts';
+import { openPressure } from './pressure.ts';
 import { loggableReason } from './proxy/credential-error.ts';
 import { createOrigins } from './proxy/origins.ts';
 import { createGatewayServer } from './proxy/routes.ts';
@@ -30,8 +32,9 @@ import { systemStart } from './proxy/session-start.ts';
 import { addressOfClient } from './proxy/target.ts';
 import { createToolWatch } from './proxy/tool-watch.ts';
 import type { FileSystem } from './recording/file-system.ts';
-import { openRecorder, type Recorder, type RecorderOptions } from './recording/recorder.ts';
+import { openRecorder, type RecorderOptions } from './recording/recorder.ts';
 import { openSystemStrand } from './recording/system.ts';
+import { createRefusing, unsealedAge } from './refusing.ts';
 import { createScreening } from './screening/screening.ts';
 import type { Approvals } from './sessions/approval.ts';
 import { blockedError } from './sessions/block.ts';
@@ -117,6 +120,13 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   // Metrics are read from the recorder, and the recorder reports to metrics: the reference is filled in below.
   let metrics: Metrics | undefined;
   const { standingOn = (parts) => parts } = options;
+  let inForce = (): Config => config;
+  const pressure = await openPressure({
+    path: disk.path,
+    log,
+    config: () => inForce(),
+    refused: (by) => metrics?.refusedForRoom(by),
+  });
   const parts: RecorderOptions = {
     path: disk.path,
     ledger: disk.ledger,
@@ -127,6 +137,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     store: stores.recordings,
     clock,
     sealEvery: config.sealEvery,
+    pressure: pressure.forRecorder,
+    journalLimits: pressure.sizes,
     events: sealerEvents(log, () => metrics, keys),
     ...(options.fileSystem === undefined ? {} : { fileSystem: options.fileSystem }),
     ...(options.storeWithin === undefined ? {} : { storeWithin: options.storeWithin }),
@@ -197,6 +209,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     announce: (name, details) => system.event(name, details),
     announceRecording: (next, before) => announceRecording(log, system, next, before),
   });
+  inForce = () => configurations.inForce().config;
   const system = await openSystemStrand(
     recorder,
     clock,
@@ -224,6 +237,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     ends,
     clock,
     witnessKey: disk.keys.witness,
+    refuses: pressure.refusesSession,
     onEnd: eventIds.forget,
   });
   const freezes = createFreezes({ state: stores.state, now });
@@ -235,8 +249,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     journalBytes: () => recorder.journal.bytes(),
     oldestUnsealed: () => unsealedAge(recorder, clock) / 1000,
     clockOffset: () => clock.offset() / 1000,
+    refusing: () => runtime.refusing() !== undefined,
+    pressure,
   });
   recorder.journal.onCommit((seconds) => metrics?.commit(seconds));
+  pressure.watch(recorder.journal, (details) => system.event('journal.mark', details));
   let stopping = false;
   const calls: Runtime['calls'] = new Set();
   const statements = createStatementReader();
@@ -272,14 +289,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         ? [disk.keys.sealing]
         : login.keyring.derive('mcp-session-id'),
     calls,
-    refusing(durability) {
-      if (stopping) return 'shutting_down';
-      // A connection that promises nothing goes on while nothing can be written.
-      if (durability === 'memory') return undefined;
-      if (recorder.journal.failed()) return 'recording_unavailable';
-      const { maxUnsealedAge } = configurations.inForce().config;
-      return unsealedAge(recorder, clock) > maxUnsealedAge ? 'recording_behind' : undefined;
-    },
+    pressure,
+    refusing: createRefusing({ recorder, pressure, clock, config: () => inForce(), isStopping: () => stopping }),
   };
   await announceStart(runtime, config);
   const keyChange = createKeyChange({ recorder, keys, audit: stores.audit, clock, log, metrics });
@@ -319,6 +330,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       stopping = true;
       await housekeeping.stop();
       await drain(server, runtime, configurations.inForce().config.drain);
+      await pressure.stop();
       await system.event('stopped').catch(() => {});
       await system.close('stopped').catch(() => {});
       await recorder.stop();
@@ -348,9 +360,4 @@ function sayThatFull(log: Log, most: number): () => void {
       'No more connections can be open: the one that has been idle for longest is closed for each new one. Allow more open files (ulimit -n).',
     );
   };
-}
-
-function unsealedAge(recorder: Recorder, clock: Clock): number {
-  const oldest = recorder.journal.oldestUnsealed();
-  return oldest === undefined ? 0 : Math.max(0, clock.millis() - oldest);
 }

@@ -16,6 +16,10 @@ export interface Metrics {
   sealFailed(): void;
   /** A checkpoint, or a key that is to come, got no signature. */
   signingFailed(): void;
+  /** A gap frame was recorded. */
+  gap(): void;
+  /** Refused since the journal fills: whose share is used up, or what may not begin or go on. */
+  refusedForRoom(by: 'principal' | 'connection' | 'upstream' | 'sessions' | 'answers'): void;
   /** Text in Prometheus' exposition format. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -32,6 +36,9 @@ export interface Gauges {
   /** Seconds; 0 where all is sealed. */
   oldestUnsealed(): number;
   clockOffset(): number;
+  /** Whether every call is refused. */
+  refusing(): boolean;
+  readonly pressure: { level(): number; capacity(): number; free(): number; missing(): number };
 }
 
 export function createMetrics(gauges: Gauges): Metrics {
@@ -53,6 +60,12 @@ export function createMetrics(gauges: Gauges): Metrics {
   gauge('verbatim_journal_bytes', 'Bytes of the journal on disk.', gauges.journalBytes);
   gauge('verbatim_oldest_unsealed_seconds', 'Age of the oldest frame that is not sealed.', gauges.oldestUnsealed);
   gauge('verbatim_clock_offset_seconds', 'Wall clock against monotonic clock since start.', gauges.clockOffset);
+  gauge('verbatim_refusing', '1 while every call is refused.', () => (gauges.refusing() ? 1 : 0));
+  const { pressure } = gauges;
+  gauge('verbatim_journal_mark', 'How full the journal is: 0 not, 4 to the brim.', pressure.level);
+  gauge('verbatim_journal_limit_bytes', 'Bytes that the journal may take of its disk now.', pressure.capacity);
+  gauge('verbatim_journal_free_bytes', 'Bytes that the disk of the journal has left.', pressure.free);
+  gauge('verbatim_journal_reserve_missing_bytes', 'Bytes that should be held back and are not.', pressure.missing);
   const registers = [registry];
   const seconds = new Histogram({
     name: 'verbatim_exchange_seconds',
@@ -103,6 +116,13 @@ export function createMetrics(gauges: Gauges): Metrics {
     help: 'Signatures that the signer did not give.',
     registers,
   });
+  const gaps = new Counter({ name: 'verbatim_gaps_total', help: 'Gap frames recorded.', registers });
+  const refusals = new Counter({
+    name: 'verbatim_journal_refusals_total',
+    help: 'What was refused or ended since the journal fills.',
+    labelNames: ['by'],
+    registers,
+  });
   return {
     exchangeEnded: (connection, duration) => seconds.observe({ connection }, duration),
     outcome: (connection, result) => outcomes.inc({ connection, result }),
@@ -118,6 +138,8 @@ export function createMetrics(gauges: Gauges): Metrics {
     },
     sealFailed: () => failures.inc(),
     signingFailed: () => unsigned.inc(),
+    gap: () => gaps.inc(),
+    refusedForRoom: (by) => refusals.inc({ by }),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };

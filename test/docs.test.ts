@@ -16,6 +16,7 @@ import { type ErrorCode, GatewayError } from '../gateway/errors.ts';
 import { parseManifest } from '../gateway/ledger/manifest.ts';
 import { leafHash } from '../gateway/ledger/tree.ts';
 import { createLedgerVerifier, verifySegment } from '../gateway/ledger/verify.ts';
+import { createMetrics } from '../gateway/metrics.ts';
 import { ALLOW_ALL } from '../gateway/policy/allow-all.ts';
 import { loadPolicy } from '../gateway/policy/load.ts';
 import { compilePattern } from '../gateway/policy/masks/pattern.ts';
@@ -371,6 +372,32 @@ test('error codes with their numbers', () => {
 test('metrics', () => {
   const documented = rows(OPERATIONS, 'Metrics').flatMap(([cell]) => names(cell));
   assert.deepEqual(sorted(documented), sorted(found(read('gateway/metrics.ts'), /'(verbatim_[a-z_]+)'/g)));
+});
+
+test('alerts: each metric of the rules is one that there is, and each alert says what to do', async () => {
+  const none = (): number => 0;
+  const pressure = { level: none, capacity: none, free: none, missing: none };
+  const gauges = { sessions: none, strands: none, calls: none, journalBytes: none, oldestUnsealed: none };
+  const metrics = createMetrics({ ...gauges, clockOffset: none, refusing: () => false, pressure });
+  metrics.commit(1);
+  const series = found(await metrics.text(), /^([a-z_]+)(?=[ {])/gm);
+  const rules = parse(read('docs/alerts/verbatim.rules.yaml')) as {
+    groups: {
+      rules: { alert: string; expr: string; labels: { severity: string }; annotations: { summary: string } }[];
+    }[];
+  };
+  const alerts = rules.groups.flatMap((group) => group.rules);
+  for (const { alert, expr, labels, annotations } of alerts) {
+    const named = found(expr, /\b((?:verbatim|process|nodejs)_[a-z_]+)/g);
+    for (const name of named) {
+      const known = series.has(name) || found(await metrics.text(), /^# TYPE ([a-z_]+)/gm).has(name);
+      assert.ok(known, `${alert}: ${name}`);
+    }
+    assert.match(labels.severity, /^(warning|critical)$/);
+    assert.ok(annotations.summary.includes('$labels.instance'));
+  }
+  const told = rows(OPERATIONS, 'Alerts').flatMap(([cell]) => names(cell));
+  assert.deepEqual(sorted(told), sorted(alerts.map(({ alert }) => alert)));
 });
 
 test('log events with their severities, and events in recordings', () => {

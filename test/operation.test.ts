@@ -318,6 +318,8 @@ test('a heartbeat is a leaf and a log line', async () => {
     while (!gateway.logged.some((line) => line.includes('"event":"heartbeat"'))) {
       await (await fetch(`${gateway.gateway.url}/healthz`)).text();
     }
+    // Said when it is stored; its checkpoint comes after that.
+    await gateway.gateway.seal();
     const proof = await openRecordings(openStore(gateway.storeUrl)).verifyAll({
       verifierKeys: [gateway.gateway.verifierKey],
       now: Date.now(),

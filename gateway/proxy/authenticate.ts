@@ -4,6 +4,8 @@ import { GatewayError } from '../errors.ts';
 import type { Principal } from '../identity/principal.ts';
 import { bearerOf } from '../identity/token.ts';
 import type { PolicyInput } from '../policy/decision.ts';
+import type { CallHolder } from '../pressure.ts';
+import { principalName } from '../recording/unsealed.ts';
 import { blockedError } from '../sessions/block.ts';
 import type { InForce, Runtime } from './runtime.ts';
 import type { Target } from './target.ts';
@@ -34,7 +36,16 @@ export async function authenticate(
   const principal = own ?? (await runtime.tokens.check(token, name, config));
   const block = runtime.blocks.match(principal);
   if (block !== undefined) throw blockedError(block);
-  return enter(runtime, inForce, target, principal);
+  const entered = enter(runtime, inForce, target, principal);
+  // Before anything of the call is recorded: a refusal in its session would fill what it is refused for.
+  const over = runtime.pressure.refusesCall(holderOf(target, principal), target.connection.durability);
+  if (over !== undefined) throw over;
+  return entered;
+}
+
+/** To whom what is recorded of a call is counted. */
+export function holderOf({ connection }: Target, principal: Principal): CallHolder {
+  return { principal: principalName(principal), connection: connection.name, upstream: connection.upstream.url };
 }
 
 /** Where access is not standing, an open window lets in, and as long as it is open. */

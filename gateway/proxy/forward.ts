@@ -3,6 +3,7 @@ import { GatewayError } from '../errors.ts';
 import { ALLOW_ALL } from '../policy/allow-all.ts';
 import { sealMcpSessionId } from '../sessions/mcp-session-id.ts';
 import { approved } from './approval.ts';
+import { holderOf } from './authenticate.ts';
 import { awaitAgain } from './bindings.ts';
 import { decline } from './decline.ts';
 import { dispatch } from './dispatch.ts';
@@ -46,6 +47,7 @@ export async function forward(call: Call, place: Place): Promise<void> {
     idleStream: target.connection.limits.idleStream,
     hold: holdFor(call),
     mostBytes: mostBytesOf(call),
+    full: fullFor(call),
     wayBack: wayBackFor(call, masks, over.signal),
     checkHeaders: (headers) => checkHeaders(headers, masks),
     requestBytes: call.body.length,
@@ -124,6 +126,14 @@ function holdFor({ inForce, target, read }: Call): Hold | undefined {
 function mostBytesOf({ decisions }: Call): number {
   const limits = decisions.flatMap(({ limits: each }) => each.map(({ maxResultBytes }) => maxResultBytes ?? Infinity));
   return Math.min(Number.POSITIVE_INFINITY, ...limits);
+}
+
+/** With recording off an answer takes no room. */
+function fullFor({ runtime, target, principal }: Call): (bytes: number) => GatewayError | undefined {
+  const { recording, durability } = target.connection;
+  if (recording === 'off') return () => undefined;
+  const holder = holderOf(target, principal);
+  return (bytes) => runtime.pressure.refusesAnswer(holder, durability, bytes);
 }
 
 function wayBackFor(call: Call, masks: Masks, over: AbortSignal): WayBack {

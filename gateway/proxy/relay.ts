@@ -34,6 +34,8 @@ export interface RelayInput {
   readonly hold: Hold | undefined;
   /** Bytes that the upstream's answer may have. */
   readonly mostBytes: number;
+  /** Why an answer that has so many bytes by now ends here: the journal has no more room for it. */
+  full(bytes: number): GatewayError | undefined;
   readonly wayBack: WayBack;
   readonly reflection: ReflectionGuard;
   /** Throws GatewayError where headers (a flat list) may not be released. */
@@ -277,6 +279,8 @@ export function createRelay(input: RelayInput): Relay {
         if (upstreamBytes > input.mostBytes) throw new GatewayError('result_too_large', 'outcome_withheld');
         if (alone !== undefined) aloneBytes += chunk.length;
         if (aloneBytes > input.eventBytes) throw new GatewayError('response_too_large', 'outcome_withheld', NOBODYS);
+        const full = input.full(upstreamBytes);
+        if (full !== undefined) throw full;
         witness.update(chunk);
         const bytes = input.reflection.push(chunk);
         for (const part of stream?.push(bytes, (late) => guarded(() => admit(late))) ?? []) admit(part);

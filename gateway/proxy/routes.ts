@@ -144,7 +144,9 @@ function metadataAt(runtime: Runtime, request: IncomingMessage) {
 function probe(runtime: Runtime, url: string, response: ServerResponse): void {
   const refusing = url === '/readyz' ? runtime.refusing() : undefined;
   response.writeHead(refusing === undefined ? 200 : 503, ['content-type', 'text/plain', 'cache-control', 'no-store']);
-  response.end(`${refusing ?? 'ok'}\n`);
+  const { mark } = runtime.pressure;
+  const journal = url === '/readyz' && mark !== 'none' ? `, journal: ${mark}` : '';
+  response.end(`${refusing ?? 'ok'}${journal}\n`);
 }
 
 /** Sockets on which the last answer has been given. No further request on them is processed (RFC 9112, section 9.6). */

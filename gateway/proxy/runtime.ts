@@ -8,8 +8,10 @@ import type { UpstreamIdentity } from '../identity/upstream-identity.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Policy } from '../policy/decide.ts';
+import type { Pressure } from '../pressure.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import type { SystemStrand } from '../recording/system.ts';
+import type { Refusing } from '../refusing.ts';
 import type { Screening } from '../screening/screening.ts';
 import type { Approvals } from '../sessions/approval.ts';
 import type { Blocks } from '../sessions/blocks.ts';
@@ -77,5 +79,7 @@ export interface Runtime {
   /** Calls under way, for an orderly stop. */
   readonly calls: Set<Promise<void>>;
   /** Why calls are refused now, if they are: the recording can't be kept, or the gateway is stopping. */
-  refusing(durability?: Durability): 'recording_unavailable' | 'recording_behind' | 'shutting_down' | undefined;
+  refusing(durability?: Durability): Refusing | undefined;
+  /** What the journal still has room for. */
+  readonly pressure: Pressure;
 }

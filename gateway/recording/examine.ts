@@ -21,6 +21,8 @@ export interface Examined {
   readonly strands: readonly StrandState[];
   /** Time of the oldest frame that is in no round yet. */
   readonly oldest?: string;
+  /** Bytes of frames that are in no round yet, by session. */
+  readonly unsealed: ReadonlyMap<string, number>;
   readonly damage?: Damage;
 }
 
@@ -48,6 +50,7 @@ export async function examineJournal(files: JournalFiles, known: Known): Promise
     found,
     strands: [...folded.strands.values()].map((state) => takeBack(state, folded.reached.get(state.session))),
     ...(folded.oldest === undefined ? {} : { oldest: folded.oldest }),
+    unsealed: folded.unsealed,
     ...(damage === undefined ? {} : { damage }),
   };
 }
@@ -95,6 +98,7 @@ interface Folded {
   readonly strands: ReadonlyMap<string, StrandState>;
   /** `seq` up to which the frames of a strand are there: in segments, carried, or in the journal. */
   readonly reached: ReadonlyMap<string, number>;
+  readonly unsealed: ReadonlyMap<string, number>;
   readonly oldest?: string;
   readonly damage?: Damage;
 }
@@ -106,6 +110,7 @@ async function foldJournal(files: JournalFiles, found: Map<number, number>, know
   const reached = new Map(
     known.strands.map((strand) => [strand.session, strand.sealedThrough + (strand.carried?.lines.length ?? 0)]),
   );
+  const unsealed = new Map<string, number>();
   let oldest: string | undefined;
   for (const [number, length] of [...found]) {
     const from = number === sealed.file ? sealed.offset : 0;
@@ -118,16 +123,17 @@ async function foldJournal(files: JournalFiles, found: Map<number, number>, know
         for (const later of [...found.keys()]) if (later > number) found.delete(later);
         found.set(number, at);
         const damage = { at: { file: number, offset: at }, words };
-        return { strands, reached, ...(oldest === undefined ? {} : { oldest }), damage };
+        return { strands, reached, unsealed, ...(oldest === undefined ? {} : { oldest }), damage };
       }
-      for (const frame of frames) {
+      for (const [index, frame] of frames.entries()) {
+        unsealed.set(frame.session, (unsealed.get(frame.session) ?? 0) + (lines[index]?.length ?? 0));
         reached.set(frame.session, frame.seq);
         foldIntoState(strandOf(frame, strands, ledger), frame);
         oldest ??= frame.at;
       }
     }
   }
-  return { strands, reached, ...(oldest === undefined ? {} : { oldest }) };
+  return { strands, reached, unsealed, ...(oldest === undefined ? {} : { oldest }) };
 }
 
 /** Why a commit can't follow what was found before it; `undefined` where it does. */

@@ -46,7 +46,8 @@ export function createJournalReader(fs: FileSystem, pathOf: (file: number) => st
   async function close(file: number): Promise<void> {
     const fd = open.get(file);
     open.delete(file);
-    if (fd !== undefined) await fs.close(fd);
+    // Nothing was written through it.
+    if (fd !== undefined) await fs.close(fd).catch(() => {});
   }
 
   return {

@@ -25,6 +25,7 @@ beforeEach(async () => {
 interface Limits {
   fileLimit?: number;
   recordLimit?: number;
+  makeRoom?: () => Promise<boolean>;
 }
 
 async function openJournal(limits: Limits = {}): Promise<Journal> {
@@ -86,6 +87,8 @@ async function recovered(): Promise<{ seqs: number[]; names: string[] }> {
     names: frames.flatMap((frame) => (frame.type === 'event' ? [frame.event.name] : [])),
   };
 }
+
+const isEio = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EIO';
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
@@ -281,11 +284,82 @@ test('files rotate at their limit; a reader keeps up, and what is sealed goes', 
   reading = false;
   await reader;
   assert.deepEqual(names, expected);
-  assert.equal((await readdir(folder)).length, 1);
+  assert.ok((await readdir(folder)).length <= 1);
   assert.equal(journal.oldestUnsealed(), undefined);
-  assert.ok(journal.bytes() > 0);
   await journal.close();
 });
+
+test('the file that is written to goes too, once it is sealed to its end and worth it', async () => {
+  const { journal, strand } = await openStrand({ fileLimit: 10_000 });
+  await strand.commit(event('a'));
+  const small = journal.end();
+  await journal.sealed(small);
+  assert.equal((await readdir(folder)).length, 1, 'a small one goes on');
+  await strand.commit(event('b'.repeat(3000)));
+  await journal.sealed(small);
+  assert.equal((await readdir(folder)).length, 1, 'it is not sealed to its end');
+  await journal.sealed(journal.end());
+  assert.deepEqual([await readdir(folder), journal.bytes()], [[], 0]);
+  await strand.commit(event('c'));
+  assert.deepEqual(await readdir(folder), ['0000000002.journal']);
+  await journal.close();
+});
+
+for (const persists of [true, false]) {
+  test(`a sealed file whose removal fails (${persists ? '' : 'not '}done) keeps no other, is told, and goes at the next call`, async () => {
+    const { journal, strand } = await openStrand({ fileLimit: 1 });
+    for (const name of ['a', 'b', 'c']) await strand.commit(event(name));
+    assert.equal((await readdir(folder)).length, 4);
+    fs.fail('unlink', { code: 'EIO', persists });
+    await assert.rejects(journal.sealed(journal.end()), (error: Error) => isEio(error.cause));
+    assert.equal((await readdir(folder)).length, persists ? 0 : 1);
+    await journal.sealed(journal.end());
+    assert.deepEqual([await readdir(folder), journal.bytes()], [[], 0]);
+    await journal.close();
+  });
+}
+
+test('a full disk: room is made once, for the commit that found none, and never for another failure', async () => {
+  let asked = 0;
+  const { journal, strand } = await openStrand({
+    async makeRoom() {
+      asked++;
+      fs.heal();
+      return true;
+    },
+  });
+  fs.fail('fdatasync', { code: 'EIO', persists: false }, 1);
+  assert.equal(await attempt(strand, event('a')), true);
+  assert.equal(asked, 0);
+  fs.fail('writev', { code: 'ENOSPC', persists: false }, 9);
+  assert.equal(await attempt(strand, event('b')), true);
+  assert.equal(asked, 1);
+  fs.fail('open', { code: 'ENOSPC', persists: false }, 9);
+  fs.fail('fdatasync', { code: 'EIO', persists: false }, 1);
+  assert.equal(await attempt(strand, event('c')), true);
+  assert.equal(asked, 2);
+  await journal.close();
+  await fs.cutPower();
+  assert.deepEqual(await recovered(), { seqs: upTo(4), names: ['a', 'b', 'c'] });
+});
+
+for (const operation of ['writev', 'fdatasync'] as const) {
+  test(`while the disk stays full no files pile up (${operation})`, async () => {
+    const { journal, strand } = await openStrand({ makeRoom: async () => false });
+    await strand.commit(event('a'));
+    // Each header is still written: it is the record that finds no room.
+    for (let index = 0; index < 12; index++) fs.fail(operation, { code: 'ENOSPC', persists: true }, 1, index % 2);
+    let refused = 0;
+    while (refused < 5 && !(await attempt(strand, event('refused')))) refused++;
+    assert.equal(refused, 5);
+    assert.ok((await readdir(folder)).length <= 2, String(await readdir(folder)));
+    fs.heal();
+    await strand.commit(event('b'));
+    await journal.close();
+    await fs.cutPower();
+    assert.deepEqual(await recovered(), { seqs: upTo(3), names: ['a', 'b'] });
+  });
+}
 
 for (const persists of [true, false]) {
   test(`what is durable after a refusal is so when the power goes right after (${persists ? '' : 'not '}persisted)`, async () => {

@@ -10,6 +10,7 @@
  */
 import { createSecretKey } from 'node:crypto';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
+import { createJournalAge } from './journal-age.ts';
 import {
   chainRecord,
   encodeHeader,
@@ -21,6 +22,8 @@ import {
   RECORD_LIMIT,
 } from './journal-file.ts';
 import { createJournalReader } from './journal-reader.ts';
+import { isNoSpace } from './reserve.ts';
+import { writeWhole } from './write-whole.ts';
 
 export interface Journal {
   /**
@@ -30,7 +33,10 @@ export interface Journal {
   append(lines: Buffer, settle: (error?: Error) => void): void;
   /** Reads what is durable from `from` on: whole records, at least one, about `limit` bytes. */
   read(from: Position, limit: number): Promise<{ lines: Buffer[]; to: Position }>;
-  /** Everything before `to` is sealed: files that lie wholly before it are removed. */
+  /**
+   * Everything before `to` is sealed: files that lie wholly before it are removed. Rejects where one could not be; it is
+   * tried again at the next call.
+   */
   sealed(to: Position): Promise<void>;
   /** The end of what is durable. */
   end(): Position;
@@ -40,7 +46,7 @@ export interface Journal {
   bytes(): number;
   /** Whether the last commit failed. */
   failed(): boolean;
-  /** Seconds that commits took, for a metric. */
+  /** Told of each commit, with the seconds that it took. */
   onCommit(listener: (seconds: number, lines: number) => void): void;
   close(): Promise<void>;
 }
@@ -71,6 +77,8 @@ export interface JournalOptions {
   /** Bytes; the format's own where absent. */
   readonly fileLimit?: number;
   readonly recordLimit?: number;
+  /** The disk is full: resolves whether there may be room now. */
+  readonly makeRoom?: () => Promise<boolean>;
 }
 
 export async function createJournal(options: JournalOptions): Promise<Journal> {
@@ -87,17 +95,16 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
   let committing: Promise<void> | undefined;
   let failed = false;
   let closed = false;
-  let listener: (seconds: number, lines: number) => void = () => {};
-  // At most one mark a second: from which position on lines are younger than `at`.
-  const marks: { position: Position; at: number }[] = [];
+  const listeners: ((seconds: number, lines: number) => void)[] = [];
+  const age = createJournalAge();
   for (const [file, length] of lengths) {
     const position = { file, offset: length };
-    if (length > 0 && isAfter(position, sealedTo)) marks.push({ position, at: options.oldest ?? now() });
+    if (length > 0 && isAfter(position, sealedTo)) age.add(position, options.oldest ?? now());
   }
 
   async function openNext(): Promise<OpenFile> {
     const number = nextNumber++;
-    const previous = current ?? lastFound();
+    const previous = lastFound();
     const header = encodeHeader(key, {
       v: HEADER_FIELDS.v,
       file: number,
@@ -105,7 +112,7 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
     });
     const fd = await fs.open(journalPath(number), 'wx+', 0o600);
     try {
-      await writeWhole(fd, [header.bytes], 0);
+      await writeWhole(fs, fd, [header.bytes], 0);
       await fs.fdatasync(fd);
       await fs.syncFolder(folder);
     } catch (error) {
@@ -113,7 +120,6 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
       await fs.unlink(journalPath(number)).catch(() => {});
       throw error;
     }
-    lengths.set(number, header.bytes.length);
     return { number, fd, length: header.bytes.length, chain: header.chain };
   }
 
@@ -126,42 +132,65 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
     return `${folder}/${journalName(number)}`;
   }
 
-  async function writeWhole(fd: number, buffers: Buffer[], position: number): Promise<void> {
-    let rest = buffers;
-    let at = position;
-    while (rest.length > 0) {
-      const written = await fs.writev(fd, rest, at);
-      if (written <= 0) throw new Error('The journal wrote nothing.');
-      at += written;
-      rest = dropBytes(rest, written);
-    }
-  }
-
   async function writeRecord(file: OpenFile, batch: Waiting[]): Promise<void> {
     const record = chainRecord(
       key,
       file.chain,
       batch.map((entry) => entry.lines),
     );
-    await writeWhole(file.fd, record.buffers, file.length);
+    await writeWhole(fs, file.fd, record.buffers, file.length);
     await fs.fdatasync(file.fd);
     file.length += record.length;
     file.chain = record.chain;
   }
 
   async function commit(batch: Waiting[]): Promise<void> {
+    let full = false;
     if (current !== undefined && current.length < fileLimit && !failed) {
       try {
         return await writeRecord(current, batch);
-      } catch {
+      } catch (error) {
         // Poisoned: its length stays as it was before this commit, and the next file's header repeats it for recovery.
+        full = isNoSpace(error);
       }
     }
+    if (full) await makeRoom();
+    try {
+      await commitToNext(batch);
+    } catch (error) {
+      if (!isNoSpace(error) || !(await makeRoom())) throw error;
+      await commitToNext(batch);
+    }
+  }
+
+  async function commitToNext(batch: Waiting[]): Promise<void> {
+    const next = await openNext();
     const before = current;
-    current = await openNext();
+    current = next;
     // What counts of the file before is durable, so that its close failing takes nothing away.
     if (before !== undefined) await fs.close(before.fd).catch(() => {});
-    await writeRecord(current, batch);
+    try {
+      await writeRecord(next, batch);
+    } catch (error) {
+      await removeUnused(next);
+      throw error;
+    }
+  }
+
+  /**
+   * A file whose first record was refused holds nothing. While a disk is full there would be one more with each attempt,
+   * until they had taken the last block. Where a power cut brings it back no later file knows of it: the next file's
+   * header is durable only with the folder's fsync, and that takes this removal along.
+   */
+  async function removeUnused(file: OpenFile): Promise<void> {
+    current = undefined;
+    await fs.close(file.fd).catch(() => {});
+    // One that can not be removed stays, and the next file's header says that nothing of it counts.
+    await fs.unlink(journalPath(file.number)).catch(() => lengths.set(file.number, file.length));
+  }
+
+  async function makeRoom(): Promise<boolean> {
+    return (await options.makeRoom?.().catch(() => false)) ?? false;
   }
 
   function takeBatch(): Waiting[] {
@@ -199,9 +228,10 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
       }
       // Readers see the lines in the same turn in which they are settled: what sealing reads has been folded.
       if (current !== undefined) lengths.set(current.number, current.length);
-      mark();
+      age.add(end(), now());
       settleAll(batch);
-      apart(() => listener((performance.now() - started) / 1000, batch.length));
+      const seconds = (performance.now() - started) / 1000;
+      for (const listener of listeners) apart(() => listener(seconds, batch.length));
     }
     committing = undefined;
   }
@@ -210,12 +240,24 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
     for (const entry of entries) apart(() => entry.settle(refusal));
   }
 
-  function mark(): void {
-    const last = marks.at(-1);
-    const at = now();
-    const position = end();
-    if (last !== undefined && at - last.at < 1000) last.position = position;
-    else marks.push({ position, at });
+  /**
+   * A file goes only as a whole, and one that is written to stays: a journal that is sealed to its end, and stopped
+   * writing since it is full, would stay full. No commit is under way, so that nobody writes to it any more.
+   */
+  async function retire(to: Position): Promise<void> {
+    if (current === undefined || committing !== undefined || current.length < fileLimit / 4) return;
+    if (isAfter({ file: current.number, offset: current.length }, to)) return;
+    const { fd } = current;
+    current = undefined;
+    await fs.close(fd).catch(() => {});
+  }
+
+  async function remove(file: number): Promise<void> {
+    await reader.close(file);
+    await fs.unlink(journalPath(file)).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    });
+    lengths.delete(file);
   }
 
   function end(): Position {
@@ -237,25 +279,30 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
     end,
     async sealed(to) {
       sealedTo = to;
-      while (marks[0] !== undefined && !isAfter(marks[0].position, to)) marks.shift();
+      age.sealed(to);
+      await retire(to);
+      const failures: unknown[] = [];
       for (const [file, length] of [...lengths]) {
         if (file === current?.number || isAfter({ file, offset: length }, to)) continue;
-        await reader.close(file);
-        await fs.unlink(journalPath(file));
-        lengths.delete(file);
+        // One that can not be removed keeps none of the others.
+        await remove(file).catch((error: unknown) => failures.push(error));
       }
+      if (failures.length > 0) throw new Error('A sealed journal file could not be removed.', { cause: failures[0] });
     },
-    oldestUnsealed: () => marks[0]?.at,
-    bytes: () => [...lengths.values()].reduce((sum, length) => sum + length, 0),
+    oldestUnsealed: age.oldest,
+    bytes() {
+      let sum = 0;
+      for (const length of lengths.values()) sum += length;
+      return sum;
+    },
     failed: () => failed,
-    onCommit(added) {
-      listener = added;
-    },
+    onCommit: (added) => void listeners.push(added),
     async close() {
       closed = true;
       await committing;
       await reader.closeAll();
-      if (current !== undefined) await fs.close(current.fd);
+      // What counts is durable: a close that fails takes nothing away.
+      if (current !== undefined) await fs.close(current.fd).catch(() => {});
       current = undefined;
     },
   };
@@ -270,17 +317,4 @@ export function apart(callback: () => void): void {
       throw error;
     });
   }
-}
-
-function dropBytes(buffers: Buffer[], count: number): Buffer[] {
-  let left = count;
-  let index = 0;
-  for (const buffer of buffers) {
-    if (left < buffer.length) break;
-    left -= buffer.length;
-    index++;
-  }
-  const rest = buffers.slice(index);
-  if (left > 0 && rest[0] !== undefined) rest[0] = rest[0].subarray(left);
-  return rest;
 }

@@ -18,8 +18,14 @@ export interface MemoryBudget {
 /** What a frame without a body is counted as. */
 const FRAME_BYTES = 1024;
 
-export function createMemoryAcceptance(deps: { write: Write; clock: Clock; budget: MemoryBudget }): Acceptance {
-  const { write, clock, budget } = deps;
+export function createMemoryAcceptance(deps: {
+  write: Write;
+  clock: Clock;
+  budget: MemoryBudget;
+  /** The journal has no room left for what nothing was promised for. */
+  full: () => boolean;
+}): Acceptance {
+  const { write, clock, budget, full } = deps;
   let lostStart: FrameBody | undefined;
   /** Time of the oldest frame that was lost and that no gap on its way to the journal tells of. */
   let lostFrom: string | undefined;
@@ -55,7 +61,7 @@ export function createMemoryAcceptance(deps: { write: Write; clock: Clock; budge
   return {
     append(body, settle) {
       if (settle !== undefined) queueMicrotask(settle);
-      if (sizeOf(body) > budget.left) {
+      if (sizeOf(body) > budget.left || full()) {
         lose(body, isoMicros(clock.micros()));
         return;
       }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import type { Signer } from '../ledger/signer.ts';
 import type { Store } from '../store/store.ts';
 import { createDying, createFaultyFileSystem } from './faults.ts';
 import type { Frame, FrameBody } from './frame.ts';
+import type { RecorderPressure } from './recorder.ts';
 import type { StrandSummary } from './summary.ts';
 import {
   attempt,
@@ -22,6 +24,7 @@ import {
   START,
   type TestRecorder,
 } from './test-recorder.ts';
+import { createUnsealed, principalName, type Unsealed } from './unsealed.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'verbatim-recorder-'));
 after(() => rm(root, { recursive: true, force: true }));
@@ -246,6 +249,175 @@ test('a checkpoint that waited for the store leaves nothing uncovered when it is
   assert.equal(verification.pending, 0);
   assert.deepEqual(marks(sessions.get('a')), ['session.start', 'one', 'two']);
   assert.equal(recorder.journal.oldestUnsealed(), undefined);
+  await recorder.stop();
+});
+
+for (const persists of [true, false]) {
+  test(`a checkpoint whose write failed (${persists ? '' : 'not '}done) is durable before it is stored`, async () => {
+    const steps: string[] = [];
+    let faults = 1;
+    const watched: Store = {
+      ...store,
+      async create(name, bytes) {
+        if (name.includes('/checkpoint/')) steps.push('store');
+        return store.create(name, bytes);
+      },
+    };
+    const recorder = await openTestRecorder({
+      folder,
+      store: watched,
+      writeAhead: (real) => ({
+        async writeCheckpoint(checkpoint) {
+          const fails = faults-- > 0;
+          if (persists || !fails) await real.writeCheckpoint(checkpoint);
+          if (fails) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+          steps.push('durable');
+        },
+        async confirm() {
+          await real.confirm();
+          steps.push('durable');
+        },
+      }),
+    });
+    await recorder.begin('a', START);
+    await recorder.seal();
+    await recorder.seal();
+    assert.equal(recorder.failures.length, 1);
+    assert.deepEqual(steps, ['durable', 'store']);
+    await recorder.stop();
+    await assertWhole(new Map([['a', ['session.start']]]));
+  });
+}
+
+const noSpace = (): Promise<never> => Promise.reject(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }));
+
+test('a round that finds no room is made smaller until it does, and nothing is lost', async () => {
+  const sizes: number[] = [];
+  const recorder = await openTestRecorder({
+    folder,
+    store,
+    writeAhead: (real) => ({
+      writeRound(round) {
+        const size = round.objects.reduce((sum, { bytes }) => sum + bytes.length, 0);
+        sizes.push(size);
+        return size > 100_000 ? noSpace() : real.writeRound(round);
+      },
+    }),
+  });
+  const strand = await recorder.begin('a', START);
+  await recorder.seal();
+  const names = Array.from({ length: 40 }, (_, index) => `e${index}`);
+  for (const name of names) {
+    await strand.commit({ type: 'event', event: { name, text: randomBytes(15_000).toString('base64') } });
+  }
+  await recorder.seal();
+  assert.deepEqual(recorder.failures, []);
+  assert.ok(
+    sizes.some((size) => size > 500_000),
+    'it began with all',
+  );
+  assert.equal(recorder.journal.oldestUnsealed(), undefined);
+  await recorder.stop();
+  await assertWhole(new Map([['a', names]]));
+});
+
+test('one record that is more than the least round is tried a few times and told, not for ever', async () => {
+  let attempts = 0;
+  const recorder = await openTestRecorder({
+    folder,
+    store,
+    writeAhead: (real) => ({
+      writeRound(round) {
+        attempts++;
+        return attempts > 1 && attempts < 50 ? noSpace() : real.writeRound(round);
+      },
+    }),
+  });
+  const strand = await recorder.begin('a', START);
+  await recorder.seal();
+  await strand.commit({ type: 'event', event: { name: 'big', text: 'x'.repeat(400_000) } });
+  await recorder.seal();
+  assert.ok(attempts < 10, `${attempts}`);
+  assert.equal(recorder.failures.length, 1);
+  attempts = 50;
+  await recorder.stop();
+  await assertWhole(new Map([['a', ['big']]]));
+});
+
+test('a journal file that can not be removed is told, and keeps nothing from being sealed', async () => {
+  const fileSystem = createFaultyFileSystem();
+  const recorder = await openTestRecorder({ folder, store, fileSystem, fileLimit: 1 });
+  const strand = await recorder.begin('a', START);
+  await recorder.seal();
+  fileSystem.fail('unlink', { code: 'EIO', persists: false }, 100);
+  for (const name of ['one', 'two']) await strand.commit(event(name));
+  await recorder.seal();
+  assert.ok(recorder.failures.length > 0);
+  const { sessions } = await readBack(store);
+  assert.deepEqual(marks(sessions.get('a')), ['session.start', 'one', 'two']);
+  fileSystem.heal();
+  await recorder.seal();
+  assert.deepEqual(await readdir(join(folder, 'journal')), []);
+  await recorder.stop();
+});
+
+test('no journal file goes before the checkpoint over it is stored', async () => {
+  let waiting = 0;
+  const watched: Store = {
+    ...store,
+    async create(name, bytes) {
+      if (name.includes('/checkpoint/')) waiting = (await readdir(join(folder, 'journal'))).length;
+      return store.create(name, bytes);
+    },
+  };
+  const recorder = await openTestRecorder({ folder, store: watched, fileLimit: 1 });
+  const strand = await recorder.begin('a', START);
+  await recorder.seal();
+  for (const name of ['one', 'two', 'three']) await strand.commit(event(name));
+  await recorder.seal();
+  assert.equal(waiting, 3);
+  assert.deepEqual(await readdir(join(folder, 'journal')), []);
+  await recorder.stop();
+});
+
+test('bytes are counted to whoever they are of until they are sealed, through a crash too', async () => {
+  const principal = { kind: 'human', issuer: 'https://idp.example.com', subject: 'ana', groups: [] } as const;
+  const name = principalName(principal);
+  const pressureOf = (unsealed: Unsealed): RecorderPressure => ({
+    unsealed,
+    reserve: { give: async () => false },
+    upstreamOf: (connection) => `http://${connection}`,
+    isFullFor: () => false,
+  });
+  const held = (unsealed: Unsealed): number[] => [
+    unsealed.held('principal', name),
+    unsealed.held('connection', 'orders'),
+    unsealed.held('upstream', 'http://orders'),
+  ];
+  let unsealed = createUnsealed();
+  let recorder = await openTestRecorder({ folder, store, pressure: pressureOf(unsealed), unsealed: true });
+  const strand = await recorder.begin('a', { ...START, principal });
+  await strand.commit({ type: 'event', event: { name: 'one', text: 'x'.repeat(10_000) } });
+  const before = held(unsealed);
+  assert.ok(
+    before.every((bytes) => bytes > 10_000 && bytes < 12_000),
+    String(before),
+  );
+  await recorder.kill();
+  unsealed = createUnsealed();
+  recorder = await openTestRecorder({ folder, store, pressure: pressureOf(unsealed) });
+  // What the start itself wrote (a gap) is of the same strand.
+  assert.ok(
+    held(unsealed).every((bytes, index) => bytes >= (before[index] ?? 0)),
+    String(held(unsealed)),
+  );
+  await recorder.seal();
+  assert.deepEqual(held(unsealed), [0, 0, 0]);
+  const open = recorder.strand('a');
+  assert.ok(open);
+  await recorder.end(open, 'idle');
+  await recorder.seal();
+  assert.equal(unsealed.count('principal'), 0);
   await recorder.stop();
 });
 

@@ -8,12 +8,14 @@ import { makeFolder } from '../durable-file.ts';
 import type { Store } from '../store/store.ts';
 import type { StoreWait } from './bucket-strand.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
-import type { SessionStart } from './frame.ts';
+import type { RecordedPrincipal, SessionStart } from './frame.ts';
 import { createJournal, type Journal } from './journal.ts';
 import type { Signers } from './ledger-signing.ts';
 import { type Pause, recover } from './recover.ts';
+import type { Reserve } from './reserve.ts';
 import { createSealer, type SealerEvents } from './sealer.ts';
 import { createStrand, newStrandState, type Strand, type StrandState } from './strand.ts';
+import { type Account, type Holder, principalName, type Unsealed } from './unsealed.ts';
 import { createWriteAhead, type WriteAhead } from './write-ahead.ts';
 
 export interface Recorder {
@@ -55,6 +57,16 @@ export interface RecorderOptions extends Signers {
   readonly fileSystem?: FileSystem;
   readonly writeAhead?: WriteAhead;
   readonly journalLimits?: { readonly fileLimit?: number; readonly recordLimit?: number };
+  /** What the disk has for it, and who may use that. */
+  readonly pressure?: RecorderPressure;
+}
+
+export interface RecorderPressure {
+  readonly unsealed: Unsealed;
+  readonly reserve: Pick<Reserve, 'give'>;
+  upstreamOf(connection: string): string | undefined;
+  /** The journal has no room for frames of this holder that nothing was promised for (`durability: memory`). */
+  isFullFor(holder: Holder): boolean;
 }
 
 export interface Gap {
@@ -82,7 +94,10 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   const { clock, ledger } = options;
   const folder = join(options.path, 'journal');
   await makeFolder(folder);
-  const writeAhead = options.writeAhead ?? createWriteAhead(options.path);
+  const { pressure } = options;
+  const writeAhead =
+    options.writeAhead ??
+    createWriteAhead(options.path, async () => (await pressure?.reserve.give('sealing')) ?? false);
   const disk = { folder, key: options.journalKey, fileSystem: options.fileSystem ?? nodeFileSystem };
   const recovered = await recover({ ...disk, ledger, writeAhead });
   const journal = await createJournal({
@@ -90,6 +105,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     found: recovered.found,
     sealed: recovered.unfinished?.after.sealed ?? recovered.state.sealed,
     now: () => clock.millis(),
+    makeRoom: async () => (await pressure?.reserve.give('journal')) ?? false,
     ...(recovered.oldest === undefined ? {} : { oldest: Date.parse(recovered.oldest) }),
     ...(options.journalLimits ?? {}),
   });
@@ -114,6 +130,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     ...(options.formerSigner === undefined ? {} : { formerSigner: options.formerSigner }),
     sealEvery: options.sealEvery,
     events: options.events,
+    taken: (bytes) => takeSealed(bytes),
     isAwaited: () => wait.waiting.size > 0,
     stored() {
       for (const strand of [...wait.waiting]) strand.stored();
@@ -121,13 +138,39 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     ...(recovered.unfinished === undefined ? {} : { unfinished: recovered.unfinished }),
   });
 
-  function adopt(state: StrandState): Strand {
-    const strand = createStrand(state, { journal, clock, ledger, onAppend: sealer.notice, wait, memory });
+  const accounts = new Map<string, Account>();
+
+  function takeSealed(bytes: ReadonlyMap<string, number>): void {
+    for (const [session, count] of bytes) accounts.get(session)?.take(count);
+    for (const [session, account] of accounts) if (!strands.has(session)) close(session, account);
+  }
+
+  function close(session: string, account: Account): void {
+    account.close();
+    accounts.delete(session);
+  }
+
+  function adopt(state: StrandState, principal = state.summary.principal): Strand {
+    const account = pressure?.unsealed.open(holderOf(state, principal, pressure));
+    if (account !== undefined) accounts.set(state.session, account);
+    const strand = createStrand(state, {
+      journal,
+      clock,
+      ledger,
+      onAppend: sealer.notice,
+      wait,
+      memory,
+      ...(options.events.gap === undefined ? {} : { onGap: options.events.gap }),
+      ...(account === undefined ? {} : { account, full: () => pressure?.isFullFor(account.holder) ?? false }),
+    });
     strands.set(state.session, strand);
     return strand;
   }
 
-  for (const state of recovered.strands) adopt(state);
+  for (const state of recovered.strands) {
+    adopt(state);
+    accounts.get(state.session)?.add(recovered.unsealed.get(state.session) ?? 0);
+  }
   await writeAhead.writeState(running);
   const gaps = await closeWhatIsOpen([...strands.values()], recovered.pause, clock.micros());
   if (strands.size > 0 || recovered.unfinished !== undefined) sealer.notice(false);
@@ -143,11 +186,13 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     async begin(session, start) {
       if (strands.has(session)) throw new Error(`Session ${session} has a strand on this disk already.`);
       const at = isoMicros(clock.micros());
-      const strand = adopt(newStrandState({ session, ledger, day: dayOf(clock.micros()), start, at }));
+      const strand = adopt(newStrandState({ session, ledger, day: dayOf(clock.micros()), start, at }), start.principal);
       try {
         await strand.commit({ type: 'session.start', start });
       } catch (error) {
         strands.delete(session);
+        const account = accounts.get(session);
+        if (account !== undefined) close(session, account);
         throw error;
       }
       void sealer.seal();
@@ -167,6 +212,21 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
         await journal.close();
       }
     },
+  };
+}
+
+/** A system strand is nobody's: what it says of others must not be counted to them. */
+function holderOf(
+  { session, connection }: StrandState,
+  principal: RecordedPrincipal | undefined,
+  pressure: RecorderPressure,
+): Holder {
+  if (session.startsWith('sys_')) return {};
+  const upstream = pressure.upstreamOf(connection);
+  return {
+    connection,
+    ...(principal === undefined ? {} : { principal: principalName(principal) }),
+    ...(upstream === undefined ? {} : { upstream }),
   };
 }
 

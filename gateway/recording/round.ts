@@ -17,7 +17,7 @@ import { snapshotOf } from './strand-snapshot.ts';
 import type { LedgerState, Round, StoredObject } from './write-ahead.ts';
 
 /** Journal bytes that one round takes at most: a bound of memory, not of durability. */
-const ROUND_LIMIT = 32 * 1024 * 1024;
+export const ROUND_LIMIT = 32 * 1024 * 1024;
 /** Comments (SSE keep-alives) wait this long for a real frame before they get a segment of their own. */
 const CARRY_LIMIT_MS = 5 * 60 * 1000;
 
@@ -35,6 +35,8 @@ export interface RoundInput {
   readonly key?: { readonly verifierKey: string; readonly previous: string };
   /** The gateway stops: carried lines are sealed too. */
   readonly last: boolean;
+  /** Journal bytes that it takes at most, or one record; `ROUND_LIMIT` where absent. */
+  readonly limit?: number;
 }
 
 /** Where a sealed round leaves a strand; applied to the strand itself once the round is on this disk. */
@@ -49,11 +51,13 @@ interface StrandMove {
 export interface BuiltRound {
   readonly round: Round;
   readonly moves: readonly StrandMove[];
+  /** Bytes of the journal that it takes, by strand. */
+  readonly taken: ReadonlyMap<string, number>;
 }
 
 /** The next round, or undefined where there is nothing to seal. */
 export async function buildRound(input: RoundInput): Promise<BuiltRound | undefined> {
-  const { groups, to } = await readGroups(input);
+  const { groups, to, taken } = await readGroups(input);
   const building = createBuilding(input);
   for (const session of groups.keys()) {
     if (!input.strands.has(session)) throw new Error(`The journal holds frames of the unknown strand ${session}.`);
@@ -64,15 +68,23 @@ export async function buildRound(input: RoundInput): Promise<BuiltRound | undefi
   }
   if (input.heartbeat !== undefined) building.addHeartbeat(input.heartbeat.clockOffset);
   if (input.key !== undefined) building.addKey(input.key);
-  return building.finish(to);
+  return building.finish(to, taken);
 }
 
-async function readGroups(input: RoundInput): Promise<{ groups: Map<string, LineGroup>; to: Position }> {
+interface ReadGroups {
+  readonly groups: Map<string, LineGroup>;
+  readonly to: Position;
+  readonly taken: Map<string, number>;
+}
+
+async function readGroups(input: RoundInput): Promise<ReadGroups> {
+  const { limit = ROUND_LIMIT } = input;
   const groups = new Map<string, LineGroup>();
+  const taken = new Map<string, number>();
   let to = input.state.sealed;
-  let taken = 0;
-  while (taken < ROUND_LIMIT) {
-    const { lines, to: reached } = await input.journal.read(to, 1024 * 1024);
+  let all = 0;
+  while (all < limit) {
+    const { lines, to: reached } = await input.journal.read(to, Math.min(limit, 1024 * 1024));
     if (reached.file === to.file && reached.offset === to.offset) break;
     to = reached;
     for (const line of lines) {
@@ -83,10 +95,11 @@ async function readGroups(input: RoundInput): Promise<{ groups: Map<string, Line
         groups.set(session, group);
       }
       group.add(line);
-      taken += line.length;
+      taken.set(session, (taken.get(session) ?? 0) + line.length);
+      all += line.length;
     }
   }
-  return { groups, to };
+  return { groups, to, taken };
 }
 
 /** A group that begins with the lines that the strand carries. */
@@ -181,7 +194,7 @@ function createBuilding(input: RoundInput) {
       note({ v: 1, kind: 'key', verifierKey, previous, at });
     },
 
-    finish(to: Position): BuiltRound | undefined {
+    finish(to: Position, taken: ReadonlyMap<string, number>): BuiltRound | undefined {
       if (manifests.length === 0 && !isAfter(to, state.sealed)) return undefined;
       let { frontier } = state;
       for (const line of manifests) frontier = appendLeaf(frontier, leafHash(Buffer.from(line)));
@@ -197,7 +210,7 @@ function createBuilding(input: RoundInput) {
         const bytes = Buffer.from(`${manifests.join('\n')}\n`);
         objects.push({ name: entriesName(state.ledger, state.nextEntries), bytes });
       }
-      return { round: { objects, after }, moves: [...moves.values()] };
+      return { round: { objects, after }, moves: [...moves.values()], taken };
     },
   };
 }

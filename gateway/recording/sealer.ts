@@ -20,7 +20,8 @@ import type { Store } from '../store/store.ts';
 import type { Journal } from './journal.ts';
 import { isAfter } from './journal-file.ts';
 import { createLedgerSigning, SignerDownError, type Signers } from './ledger-signing.ts';
-import { type BuiltRound, begun, buildRound, sha256 } from './round.ts';
+import { isNoSpace } from './reserve.ts';
+import { type BuiltRound, begun, buildRound, ROUND_LIMIT, sha256 } from './round.ts';
 import type { Strand } from './strand.ts';
 import type { LedgerState, Round, SignedCheckpoint, WriteAhead } from './write-ahead.ts';
 
@@ -33,6 +34,8 @@ export interface SealerEvents {
   /** A stored checkpoint covers the announcement of this key: it signs from now on, and the one before has no more use. */
   keyChanged(info: { ledger: string; verifierKey: string; number: number }): void;
   failed(error: Error): void;
+  /** A gap frame is durable. */
+  gap?(): void;
 }
 
 export interface Sealer {
@@ -66,6 +69,8 @@ export interface SealerDeps extends Signers {
   isAwaited(): boolean;
   /** A round is stored: everything up to its strands' `sealedThrough`. */
   stored(): void;
+  /** Bytes of strands that were in the journal alone, and are not any more. */
+  taken?(bytes: ReadonlyMap<string, number>): void;
 }
 
 const QUIET_MS = 60_000;
@@ -73,6 +78,8 @@ const MOST_BACKOFF_MS = 30_000;
 /** The same while calls wait for the store. */
 const AWAITED_BACKOFF_MS = 500;
 const PARALLEL = 16;
+/** A round that finds no room on the disk is made smaller, down to this. */
+const LEAST_ROUND = 64 * 1024;
 
 export function createSealer(deps: SealerDeps): Sealer {
   const { journal, writeAhead, store, clock, strands, events } = deps;
@@ -95,6 +102,9 @@ export function createSealer(deps: SealerDeps): Sealer {
   let asked = false;
   let signerDown = false;
   let storeDown = false;
+  let roundLimit = ROUND_LIMIT;
+  /** Of the round under way; none of one that this start found. */
+  let takenBytes: ReadonlyMap<string, number> = new Map();
 
   function schedule(afterMs: number): void {
     const at = performance.now() + afterMs;
@@ -139,6 +149,7 @@ export function createSealer(deps: SealerDeps): Sealer {
       if (unsigned !== undefined) throw unsigned;
       if (!isCovered()) return;
       signerDown = false;
+      await removeSealed();
       failures = 0;
     } catch (error) {
       failures++;
@@ -154,6 +165,16 @@ export function createSealer(deps: SealerDeps): Sealer {
     if (error instanceof SignerDownError) {
       events.unsigned({ ledger: state.ledger, verifierKey: error.verifierKey, error });
     } else events.failed(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /** All is evidence, whether its journal files can be removed or not. */
+  async function removeSealed(): Promise<void> {
+    try {
+      await journal.sealed(state.sealed);
+    } catch (error) {
+      report(error);
+      schedule(MOST_BACKOFF_MS);
+    }
   }
 
   function tryCheckpoint(): Promise<SignerDownError | undefined> {
@@ -181,6 +202,7 @@ export function createSealer(deps: SealerDeps): Sealer {
     const heartbeat = beat ? { clockOffset: Math.round(clock.offset()) } : undefined;
     const key = keyToAnnounce();
     const built = await buildRound({
+      limit: roundLimit,
       journal,
       state,
       strands,
@@ -195,14 +217,26 @@ export function createSealer(deps: SealerDeps): Sealer {
       // Comments alone: their lines are kept in the state itself.
       await writeAhead.writeState(built.round.after);
       adopt(built);
+      deps.taken?.(built.taken);
       state = built.round.after;
       if (isCovered()) await journal.sealed(state.sealed);
       return true;
     }
-    await writeAhead.writeRound(built.round);
+    try {
+      await writeAhead.writeRound(built.round);
+    } catch (error) {
+      const smaller = Math.max(LEAST_ROUND, Math.floor(sizeOf(built) / 4));
+      // One record is the least that a round takes, and may be more than that: each attempt is smaller, or the last.
+      if (!isNoSpace(error) || smaller >= roundLimit) throw error;
+      // Nothing of it was stored, so that another may be made in its place. It frees what the next ones need.
+      roundLimit = smaller;
+      return true;
+    }
+    roundLimit = Math.min(ROUND_LIMIT, roundLimit * 2);
     adopt(built);
     unfinished = built.round;
     if (key !== undefined) announcing = false;
+    takenBytes = built.taken;
     if (heartbeat !== undefined) {
       beat = false;
       beaten = heartbeat;
@@ -242,6 +276,8 @@ export function createSealer(deps: SealerDeps): Sealer {
     state = written.after;
     behind = true;
     unfinished = undefined;
+    deps.taken?.(takenBytes);
+    takenBytes = new Map();
     storedObjects += written.objects.length;
     deps.stored();
     if (beaten !== undefined) events.heartbeat({ ledger: state.ledger, ...beaten });
@@ -257,7 +293,10 @@ export function createSealer(deps: SealerDeps): Sealer {
   }
 
   async function storeCheckpoint(): Promise<void> {
-    const signed = (await waitingNote()) ?? (await signNext());
+    const waiting = await waitingNote();
+    // Its write may have failed and have left a note that can be read and is not durable.
+    if (waiting !== undefined) await writeAhead.confirm();
+    const signed = waiting ?? (await signNext());
     const note = Buffer.from(signed.note);
     await store.create(checkpointName(state.ledger, signed.number), note);
     behind = true;
@@ -270,11 +309,12 @@ export function createSealer(deps: SealerDeps): Sealer {
       lastCheckpoint: sha256(note),
     };
     await keepState();
-    if (isCovered()) await journal.sealed(state.sealed);
     events.checkpoint({ ledger: state.ledger, number: signed.number, size: signed.size, objects: storedObjects });
     storedObjects = 0;
     const verifierKey = signing.inForce(state);
     if (verifierKey !== before) events.keyChanged({ ledger: state.ledger, verifierKey, number: signed.number });
+    // What can not be removed is told, and tried again, when nothing is left to seal.
+    if (isCovered()) await journal.sealed(state.sealed).catch(() => {});
   }
 
   /** The note that was signed and may not be stored. */
@@ -318,4 +358,8 @@ export function createSealer(deps: SealerDeps): Sealer {
       await writeAhead.writeState({ ...state, stopped: clock.millis(), end: journal.end() });
     },
   };
+}
+
+function sizeOf({ taken }: BuiltRound): number {
+  return [...taken.values()].reduce((sum, bytes) => sum + bytes, 0);
 }

@@ -9,6 +9,7 @@ import { FORMAT_VERSION, type Frame, type FrameBody, type SessionStart } from '.
 import type { Journal } from './journal.ts';
 import { createMemoryAcceptance, type MemoryBudget } from './memory-strand.ts';
 import { emptySummary, foldFrame, type StrandSummary } from './summary.ts';
+import type { Account } from './unsealed.ts';
 
 /** A strand as the write-ahead state keeps it. */
 export interface StrandState {
@@ -63,6 +64,12 @@ export interface StrandDeps {
   readonly onAppend: (quiet: boolean) => void;
   readonly wait: StoreWait;
   readonly memory: MemoryBudget;
+  /** To whom its bytes are counted. */
+  readonly account?: Account;
+  /** `memory` strands: the journal has no room for what promises nothing. */
+  readonly full?: () => boolean;
+  /** A gap frame is durable. */
+  readonly onGap?: () => void;
 }
 
 export function newStrandState(frame: {
@@ -102,7 +109,7 @@ export function foldIntoState(state: StrandState, frame: Frame): void {
 const NOTHING = Buffer.alloc(0);
 
 export function createStrand(state: StrandState, deps: StrandDeps): Strand {
-  const { journal, clock } = deps;
+  const { journal, clock, account } = deps;
   let next = Math.max(state.foldedThrough, state.sealedThrough) + 1;
   const prefix = `{"v":${FORMAT_VERSION},"session":"${state.session}","strand":"${state.session}.${deps.ledger}","seq":`;
 
@@ -123,14 +130,19 @@ export function createStrand(state: StrandState, deps: StrandDeps): Strand {
     const numbered = numbering;
     // The common fields by hand: they are the same on every frame of the strand, and this is the hot path.
     const line = Buffer.from(`${prefix}${seq},"at":"${at}",${JSON.stringify(body).slice(1)}\n`);
+    account?.add(line.length);
     journal.append(line, (error) => {
       if (error === undefined) {
         foldIntoState(state, { ...body, seq, at } as Frame);
         deps.onAppend(body.type === 'data' && body.comment === true);
-      } else if (numbered === numbering) {
-        numbering++;
-        next = seq;
-        ended = state.endedAt !== undefined;
+        if (body.type === 'gap') deps.onGap?.();
+      } else {
+        account?.take(line.length);
+        if (numbered === numbering) {
+          numbering++;
+          next = seq;
+          ended = state.endedAt !== undefined;
+        }
       }
       written?.(error, at);
     });
@@ -156,7 +168,8 @@ export function createStrand(state: StrandState, deps: StrandDeps): Strand {
   };
 }
 
-function createAcceptance(state: StrandState, { journal, clock, wait, memory }: StrandDeps, write: Write): Acceptance {
+function createAcceptance(state: StrandState, deps: StrandDeps, write: Write): Acceptance {
+  const { journal, clock, wait, memory, full = () => false } = deps;
   const barrier = (settle: Settle): void => journal.append(NOTHING, settle);
   switch (state.durability ?? 'disk') {
     case 'disk':
@@ -164,7 +177,7 @@ function createAcceptance(state: StrandState, { journal, clock, wait, memory }: 
     case 'bucket':
       return createBucketAcceptance({ write, barrier, sealedThrough: () => state.sealedThrough, wait });
     case 'memory':
-      return createMemoryAcceptance({ write, clock, budget: memory });
+      return createMemoryAcceptance({ write, clock, budget: memory, full });
   }
 }
 

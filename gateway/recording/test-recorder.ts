@@ -10,10 +10,10 @@ import type { Frame, FrameBody, SessionStart } from './frame.ts';
 import { configurationName, policyName } from './objects.ts';
 import { openRecordings } from './read.ts';
 import type { Verification } from './read-verify.ts';
-import { openRecorder, type Recorder } from './recorder.ts';
+import { openRecorder, type Recorder, type RecorderPressure } from './recorder.ts';
 import { sha256 } from './round.ts';
 import type { Strand } from './strand.ts';
-import { createWriteAhead } from './write-ahead.ts';
+import { createWriteAhead, type WriteAhead } from './write-ahead.ts';
 
 export const LEDGER = '01980000-0000-7000-8000-00000000d15c';
 export const JOURNAL_KEY = Buffer.alloc(32, 3);
@@ -76,13 +76,19 @@ export async function openTestRecorder(options: {
   memoryLimit?: number;
   /** No round can be written: everything stays in the journal. */
   unsealed?: true;
+  pressure?: RecorderPressure;
+  /** Between the sealer and the disk. */
+  writeAhead?: (real: WriteAhead) => Partial<WriteAhead>;
 }): Promise<TestRecorder> {
   const { folder, store, signer = SIGNER, fileSystem = nodeFileSystem, dying = createDying(), fileLimit } = options;
   const failures: Error[] = [];
   const checkpoints: { number: number; size: number }[] = [];
   const changedKeys: string[] = [];
   const real = createWriteAhead(folder);
-  const writeAhead = options.unsealed ? { ...real, writeRound: () => Promise.reject(new Error('unsealed')) } : real;
+  const over = options.unsealed
+    ? { writeRound: () => Promise.reject(new Error('unsealed')) }
+    : options.writeAhead?.(real);
+  const writeAhead = { ...real, ...over };
   const recorder = await openRecorder({
     path: folder,
     ledger: LEDGER,
@@ -104,6 +110,7 @@ export async function openTestRecorder(options: {
     fileSystem: dying.fileSystem(fileSystem),
     writeAhead: dying.writeAhead(writeAhead),
     ...(fileLimit === undefined ? {} : { journalLimits: { fileLimit } }),
+    ...(options.pressure === undefined ? {} : { pressure: options.pressure }),
     ...(options.storeWithin === undefined ? {} : { storeWithin: options.storeWithin }),
     ...(options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit }),
   });

@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { readIfThere, syncFolder, writeDurably } from '../durable-file.ts';
 import type { LedgerKey } from '../ledger/keys.ts';
 import type { Position } from './journal-file.ts';
+import { isNoSpace } from './reserve.ts';
 import type { StrandState } from './strand.ts';
 import { textOf } from './strand-snapshot.ts';
 
@@ -92,10 +93,22 @@ export interface WriteAhead {
   readCheckpoint(): Promise<SignedCheckpoint | undefined>;
   /** It stays until the next one replaces it: its number says whether it is still to be stored. */
   writeCheckpoint(checkpoint: SignedCheckpoint): Promise<void>;
+  /** What can be read is durable, also where its write said that it failed. */
+  confirm(): Promise<void>;
 }
 
-export function createWriteAhead(folder: string): WriteAhead {
+/** `makeRoom`: the disk is full; resolves whether there may be room now. */
+export function createWriteAhead(folder: string, makeRoom?: () => Promise<boolean>): WriteAhead {
   const path = (name: string): string => join(folder, name);
+
+  async function write(name: string, chunks: readonly Uint8Array[]): Promise<void> {
+    try {
+      await writeDurably(path(name), chunks);
+    } catch (error) {
+      if (!isNoSpace(error) || !(await makeRoom?.().catch(() => false))) throw error;
+      await writeDurably(path(name), chunks);
+    }
+  }
   return {
     async readState() {
       const bytes = await readIfThere(path('state.json'));
@@ -103,7 +116,7 @@ export function createWriteAhead(folder: string): WriteAhead {
         ? undefined
         : (stateSchema.parse(JSON.parse(bytes.toString())) as unknown as LedgerState);
     },
-    writeState: (state) => writeDurably(path('state.json'), [Buffer.from(jsonOf(state))]),
+    writeState: (state) => write('state.json', [Buffer.from(jsonOf(state))]),
     async readRound() {
       const bytes = await readIfThere(path('round'));
       if (bytes === undefined) return undefined;
@@ -120,7 +133,7 @@ export function createWriteAhead(folder: string): WriteAhead {
     },
     writeRound(round) {
       const objects = round.objects.map(({ name, bytes }) => ({ name, size: bytes.length }));
-      return writeDurably(path('round'), [
+      return write('round', [
         Buffer.from(`{"objects":${JSON.stringify(objects)},"after":${jsonOf(round.after)}}\n`),
         ...round.objects.map((object) => object.bytes),
       ]);
@@ -133,7 +146,8 @@ export function createWriteAhead(folder: string): WriteAhead {
       const bytes = await readIfThere(path('checkpoint'));
       return bytes === undefined ? undefined : checkpointSchema.parse(JSON.parse(bytes.toString()));
     },
-    writeCheckpoint: (checkpoint) => writeDurably(path('checkpoint'), [Buffer.from(JSON.stringify(checkpoint))]),
+    writeCheckpoint: (checkpoint) => write('checkpoint', [Buffer.from(JSON.stringify(checkpoint))]),
+    confirm: () => syncFolder(folder),
   };
 }
 

@@ -83,6 +83,8 @@ export interface SessionsDeps {
   readonly ends: Ends;
   readonly clock: Clock;
   readonly witnessKey: Buffer;
+  /** Why no new recording may begin, with this durability, if none may. */
+  refuses?(durability: SessionStart['start']['durability']): GatewayError | undefined;
   /** Told when a session has ended: what is kept for it can go. */
   readonly onEnd?: (connection: string, session: string) => void;
 }
@@ -148,6 +150,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
   }
 
   async function beginStrand(id: string, principal: Principal, start: SessionStart['start']): Promise<Strand> {
+    const refused = deps.refuses?.(start.durability);
+    if (refused !== undefined) throw refused;
     await note('session.opened', id, principal.subject, { connection: start.connection, issuer: principal.issuer });
     return recorder.begin(id, start);
   }

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Holding, overQuota } from './quota.ts';
+
+/** Of a capacity of 1000: 200 are reserved for all of a kind together. */
+const ALONE: Holding = { used: 0, capacity: 1000, own: 0, others: [], holders: 1 };
+
+const CASES: [string, Partial<Holding>, ReturnType<typeof overQuota>][] = [
+  ['who is alone may take all', { used: 940, own: 940 }, 'nothing'],
+  ['who holds nothing is served as long as anybody is', { used: 949, own: 0, others: [949], holders: 2 }, 'nothing'],
+  ['so is who is within their share', { used: 949, own: 99, others: [850], holders: 2 }, 'nothing'],
+  ['the noisy one ends where the share of the other begins', { used: 800, own: 800, others: [0], holders: 2 }, 'calls'],
+  ['and not before', { used: 799, own: 799, others: [0], holders: 2 }, 'nothing'],
+  ['its answers go on a little longer', { used: 849, own: 849, others: [0], holders: 2 }, 'calls'],
+  ['and end before the share of the other', { used: 850, own: 850, others: [0], holders: 2 }, 'answers'],
+  ['a share that is used is not held back twice', { used: 899, own: 799, others: [100], holders: 2 }, 'nothing'],
+  ['a share waits for who has not come yet', { used: 800, own: 800, others: [], holders: 2 }, 'calls'],
+  ['many small shares are as much as few large ones', { used: 702, own: 702, others: [], holders: 100 }, 'calls'],
+];
+
+for (const [what, holding, over] of CASES) {
+  test(what, () => assert.equal(overQuota({ ...ALONE, ...holding }), over));
+}
+
+test('whatever one takes, everybody else gets their share', () => {
+  for (const holders of [2, 3, 10, 50]) {
+    const share = 200 / holders;
+    let own = 0;
+    const quiet = Array.from({ length: holders - 1 }, () => 0);
+    while (overQuota({ used: own, capacity: 1000, own, others: quiet, holders }) === 'nothing') own++;
+    // Then each of the others comes and takes theirs, call by call.
+    for (const [index] of quiet.entries()) {
+      for (let taken = 0; taken < Math.floor(share); taken++) {
+        const used = own + quiet.reduce((sum, held) => sum + held, 0);
+        assert.ok(used < 950, 'the journal is not full for all');
+        const others = [own, ...quiet.filter((_, other) => other !== index)];
+        assert.equal(overQuota({ used, capacity: 1000, own: taken, others, holders }), 'nothing');
+        quiet[index] = taken + 1;
+      }
+    }
+  }
+});
