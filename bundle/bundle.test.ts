@@ -13,6 +13,7 @@ import { after, before, test } from 'node:test';
 import { stringify } from 'yaml';
 import { startOrders } from '../demo/orders.ts';
 import { configurationFor, freePort } from '../test/gateway-under-test.ts';
+import { startGcs } from '../test/gcs/gcs.ts';
 import { startIssuer } from '../test/issuer.ts';
 import { call } from '../test/raw-client.ts';
 import { startSamlIdp } from '../test/saml-idp.ts';
@@ -58,7 +59,9 @@ function run(program: string, args: readonly string[], env: Record<string, strin
   });
 }
 
-const verbatim = (...args: string[]): Promise<Ran> => run(join(folder, 'dist/verbatim.mjs'), args);
+const verbatim = (...args: string[]): Promise<Ran> => verbatimWith({}, ...args);
+const verbatimWith = (env: Record<string, string>, ...args: string[]): Promise<Ran> =>
+  run(join(folder, 'dist/verbatim.mjs'), args, env);
 
 test('the same sources give the same bytes in every folder, whatever else package.json says', async () => {
   const copy = await checkout('same');
@@ -99,14 +102,19 @@ test('alone in a folder: its version, its configuration check, and no demo', asy
 });
 
 /** The bundle's gateway as a process, with a configuration that is good by its own word. */
-async function startBundled(file: string, configuration: unknown, stack: AsyncDisposableStack) {
+async function startBundled(
+  file: string,
+  configuration: unknown,
+  stack: AsyncDisposableStack,
+  env: Record<string, string> = {},
+) {
   await writeFile(file, stringify(configuration));
   const checked = await verbatim('config', 'check', file);
   assert.equal(checked.code, 0, checked.err);
 
   const child = spawn(process.execPath, ['dist/verbatim.mjs', 'gateway', '--json', '--config', file], {
     cwd: folder,
-    env: {},
+    env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   stack.defer(() => void child.kill('SIGKILL'));
@@ -154,6 +162,46 @@ test('alone in a folder: a gateway, a call through it, and the proof of what it 
   assert.equal(proof.code, 0, proof.out);
   const shown = await verbatim('show', 'latest', '--raw', '--side', 'response', '--store', store);
   assert.equal(shown.out, released);
+});
+
+test('alone in a folder: a gateway that records into a bucket, which it may not read', {
+  timeout: 30_000,
+}, async () => {
+  await using stack = new AsyncDisposableStack();
+  const create = ['roles/storage.objectCreator'] as const;
+  const read = ['roles/storage.objectViewer'] as const;
+  const buckets = {
+    acme: { grants: { anonymous: create } },
+    'acme-audit': { grants: { anonymous: create } },
+    'acme-state': { grants: { anonymous: [...create, ...read] } },
+  };
+  const gcs = stack.adopt(await startGcs({ anonymous: [], buckets }), ({ close }) => close());
+  const env = { STORAGE_EMULATOR_HOST: gcs.url };
+  const issuer = stack.adopt(await startIssuer(), ({ close }) => close());
+  const orders = stack.adopt(await startOrders({ port: 0 }), ({ close }) => close());
+  const own = join(folder, 'bucket');
+  await mkdir(own);
+  const { origin, pathname } = new URL(orders.url);
+  const at = { folder: own, issuer, port: await freePort(), origin, pathname };
+  const configuration = configurationFor(at, { config: { stores: { recordings: 'gs://acme' } } });
+  const { url, key, stop } = await startBundled(join(own, 'gateway.yaml'), configuration, stack, env);
+  const mcp = `${url}/fixture${pathname}`;
+  const answer = await call(mcp, { token: await issuer.token(mcp), body: INITIALIZE }).answer;
+  const released = (await answer.whole()).toString();
+  assert.match(released, /"protocolVersion":"2025-11-25"/);
+  await stop();
+
+  gcs.grant('acme', { anonymous: read });
+  const shown = await verbatimWith(env, 'show', 'latest', '--raw', '--side', 'response', '--store', 'gs://acme');
+  assert.equal(shown.out, released, shown.err);
+  const listed = await verbatimWith(env, 'sessions', '--json', '--store', 'gs://acme');
+  assert.match(listed.out, /"fixture"/);
+  const withKey = await verbatimWith(env, 'verify', '--all', '--key', key, '--store', 'gs://acme');
+  assert.equal(withKey.code, 0, withKey.err);
+  // The keys of ledgers are in the audit bucket.
+  gcs.grant('acme-audit', { anonymous: read });
+  const proof = await verbatimWith(env, 'verify', '--all', '--json', '--store', 'gs://acme');
+  assert.equal(proof.code, 0, proof.out);
 });
 
 /** A gateway of the bundle at which people log in, and with which `mapping` of an issuer's claims. */

@@ -10,6 +10,7 @@ import { gunzipSync } from 'node:zlib';
 import type { Config } from '../gateway/config.ts';
 import type { CredentialConfig } from '../gateway/config-credential.ts';
 import { loadConfigFile } from '../gateway/config-file.ts';
+import { openStore } from '../gateway/store/open.ts';
 import { assertNoSecrets, type Place, secret } from './canaries.ts';
 
 export interface Watch {
@@ -73,7 +74,7 @@ export function watchGateway(configFile: string, port: number, logged: readonly 
         { name: 'the log', bytes: Buffer.from(logged.join('\n')) },
         { name: 'the metrics', bytes: Buffer.from((await metrics) ?? '') },
         ...sockets.flatMap(clientPlaces),
-        ...(config === undefined ? [] : leftBy(config)),
+        ...(config === undefined ? [] : await leftBy(config)),
       ]);
     },
   };
@@ -90,10 +91,24 @@ function clientPlaces(chunks: readonly Buffer[]): Place[] {
 }
 
 /** The gateway's stores and its disk, whose keys are secrets themselves. */
-function leftBy({ data, stores }: Config): Place[] {
+async function leftBy({ data, stores }: Config): Promise<Place[]> {
   noteKeys(join(data, 'keys'));
-  const folders = Object.entries(stores).map(([name, url]) => [`the store of ${name}`, fileURLToPath(url)] as const);
-  return [['the disk', data] as const, ...folders].flatMap(([name, folder]) => placesIn(name, folder));
+  const places = placesIn('the disk', data);
+  for (const [name, url] of Object.entries(stores)) {
+    const where = `the store of ${name}`;
+    places.push(...(url.startsWith('file:') ? placesIn(where, fileURLToPath(url)) : await placesInBucket(where, url)));
+  }
+  return places;
+}
+
+async function placesInBucket(name: string, url: string): Promise<Place[]> {
+  const store = openStore(url);
+  const places: Place[] = [];
+  for await (const object of store.list('')) {
+    const bytes = Buffer.from((await store.get(object)) ?? []);
+    places.push({ name: `${name}, ${object}`, bytes: object.endsWith('.gz') ? unpacked(bytes) : bytes });
+  }
+  return places;
 }
 
 /** Every file below a folder, segments unpacked; not the disk's keys. */

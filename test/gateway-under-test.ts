@@ -84,7 +84,7 @@ export async function startGatewayInFrontOf(
     gateway,
     issuer,
     folder,
-    storeUrl: `file://${folder}/store`,
+    storeUrl: storeOf(options) ?? `file://${folder}/store`,
     configFile,
     port,
     logged,
@@ -103,6 +103,12 @@ export async function startGatewayInFrontOf(
       }
     },
   };
+}
+
+/** Where recordings go, if the test says so. */
+function storeOf({ config }: UnderTestOptions): string | undefined {
+  const { recordings } = (config?.stores ?? {}) as { recordings?: string };
+  return recordings;
 }
 
 /** Metrics are searched too, so there are some. */

@@ -56,6 +56,9 @@ export function openGiven({ cwd }: Context, url: string): Store {
   }
 }
 
+/** Google asks who comes without any credentials (to an emulator) for some, where it would refuse others. */
+const NOT_FOR_YOU: ReadonlySet<string> = new Set(['no_bucket', 'permission_denied', 'no_credentials']);
+
 /** A store that is empty for who may not read it. Whether a bucket is there is known once it was asked. */
 function readIfAllowed(store: Store, without: (error: StoreError) => Promise<void>): Store {
   return {
@@ -64,7 +67,7 @@ function readIfAllowed(store: Store, without: (error: StoreError) => Promise<voi
       try {
         yield* store.list(prefix, options);
       } catch (error) {
-        if (!(error instanceof StoreError && ['no_bucket', 'permission_denied'].includes(error.code))) throw error;
+        if (!(error instanceof StoreError && NOT_FOR_YOU.has(error.code))) throw error;
         await without(error);
       }
     },

@@ -353,7 +353,8 @@ export function createSealer(deps: SealerDeps): Sealer {
       await seal();
       stopping = true;
       clearTimeout(timer);
-      await seal();
+      // A store that has just failed is not waited for once more: whoever stops a gateway gives it so many seconds.
+      if (!storeDown) await seal();
       // Also where the store or the signer is down: what waits for them is on this disk, and nobody was cut off.
       await writeAhead.writeState({ ...state, stopped: clock.millis(), end: journal.end() });
     },

@@ -19,11 +19,11 @@ export interface GcsTiming extends Retrying {
 }
 
 /**
- * What a call may take: an outage is for the caller to wait out (the sealer does so for hours), a hiccup is not. Two
- * attempts that stall fit into the 10 s within which the state must have been read.
+ * What a call may take: an outage is for the caller to wait out (the sealer does so for hours), a hiccup is not. A stop
+ * waits for the calls under way, and a client for those of its state: with the last attempt they end within 20 s.
  */
 const TIMING: GcsTiming = {
-  budget: 20_000,
+  budget: 10_000,
   readWithin: 4_000,
   writeWithin: 8_000,
   now: () => performance.now(),

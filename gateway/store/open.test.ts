@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { openStore } from './open.ts';
 
 test('an address opens the store that it names', () => {
@@ -34,6 +36,25 @@ test('a bucket is its name alone', () => {
   for (const url of ['gs:bucket', 'gs:/bucket', 'gs:///bucket']) {
     assert.throws(() => openStore(url), { code: 'invalid_url' }, url);
   }
+});
+
+const LOADED = `
+  import { createRequire } from 'node:module';
+  await import(${JSON.stringify(import.meta.resolve('../gateway.ts'))});
+  await import(${JSON.stringify(import.meta.resolve('../cli/main.ts'))});
+  const { openStore } = await import(${JSON.stringify(import.meta.resolve('./open.ts'))});
+  for (const url of ['gs://bucket', 'memory:']) openStore(url);
+  const { cache } = createRequire(import.meta.url);
+  const library = () => Object.keys(cache).some((path) => /google-cloud.storage|google-auth-library/.test(path));
+  const before = library();
+  await import('@google-cloud/storage');
+  console.log(JSON.stringify([before, library()]));
+`;
+
+test("no program loads Google's library before a bucket is asked for something", async () => {
+  const args = ['--input-type=module', '--eval', LOADED];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: import.meta.dirname });
+  assert.deepEqual(JSON.parse(stdout), [false, true]);
 });
 
 test('everything else is told how to write it', () => {
