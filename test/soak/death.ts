@@ -29,7 +29,7 @@ export type Step = Death['step'];
 
 /** What a child is told: to start, perhaps with its death; or, while it serves, how it dies. */
 export const order = z.union([
-  z.object({ start: z.object({ configFile: z.string(), death: death.optional() }) }),
+  z.object({ start: z.object({ configFile: z.string(), death: death.optional(), powerLog: z.string().optional() }) }),
   z.object({ die: death }),
 ]);
 

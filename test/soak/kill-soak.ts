@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
@@ -21,6 +21,7 @@ import type { Step } from './death.ts';
 import { readJoined } from './joined.ts';
 import { type Life, startLife, startProcess } from './life.ts';
 import { createPlan, type Fate } from './plan.ts';
+import { cutPower, sizesIn } from './power.ts';
 import { createRandom } from './random.ts';
 import { createSoakTokens } from './tokens.ts';
 import { startSoakUpstream } from './upstream.ts';
@@ -34,6 +35,8 @@ export interface KillSoakOptions {
   readonly clients: number;
   readonly seed: number;
   readonly durability: 'disk' | 'bucket';
+  /** Each kill is a power cut: the journal loses what it had not synced. */
+  readonly power: boolean;
   /** A folder of its own, which the caller removes. */
   readonly folder: string;
   readonly say: (line: string) => void;
@@ -44,6 +47,8 @@ export interface KillSoakReport extends Checked {
   readonly kills: number;
   /** Kills of gateways that did not listen yet. */
   readonly beforeListening: number;
+  /** Power cuts that took something. */
+  readonly torn: number;
   /** Kills by step: before, during, after it. */
   readonly steps: Readonly<Record<Step, number[]>>;
   readonly tally: Readonly<Tally>;
@@ -84,6 +89,9 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
   const began = performance.now();
   const killed: number[] = [];
   let beforeListening = 0;
+  let torn = 0;
+  const journal = join(folder, 'disk', 'journal');
+  const powerLog = join(folder, 'power.log');
   let servingMs = 0;
   let standby: Life | undefined;
 
@@ -106,8 +114,11 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
     standby = undefined;
     const timers: NodeJS.Timeout[] = [];
     const killIn = (ms: number): void => void timers.push(setTimeout(life.kill, ms));
+    const before = options.power ? sizesIn(journal) : undefined;
+    if (options.power) await rm(powerLog, { force: true });
     const listening = life.begin({
       configFile,
+      ...(options.power ? { powerLog } : {}),
       ...('death' in fate && fate.settled === 'at start' ? { death: fate.death } : {}),
     });
     if (fate.settled === 'at start') killIn('killAfterMs' in fate ? fate.killAfterMs : COMES_WITHIN_MS);
@@ -132,6 +143,7 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
     const { at, signal, died } = await life.ended;
     for (const timer of timers) clearTimeout(timer);
     if (signal !== 'SIGKILL') throw new Error('A gateway ended by itself: see gateway.log.');
+    if (before !== undefined && cutPower(powerLog, journal, before, random)) torn++;
     killed.push(at);
     if (died !== undefined) plan.came(died);
   }
@@ -192,6 +204,7 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
     seed: options.seed,
     kills: killed.length,
     beforeListening,
+    torn,
     steps: plan.steps,
     tally: clients.tally,
     seconds: {

@@ -9,13 +9,15 @@ const HELP = `npm run soak:kill -- [options]
 
 Kills a gateway with SIGKILL at random moments, at every step of a sealing round and of recovery, while clients call
 through it, and starts it again on the same disk. Then holds what the clients were told and what reached the upstream
-against what is recorded, and verifies the store. SIGKILL leaves the page cache alone: it says nothing of fsync.
+against what is recorded, and verifies the store. SIGKILL leaves the page cache alone, so that it says nothing of fsync:
+for that there is --power.
 
   --kills N             at least so many kills (100)
   --exchanges N         and at least so many acknowledged exchanges (10,000)
   --minutes N           stop killing then in any case (120)
   --clients N           clients that call at once (16)
   --durability D        disk or bucket (disk)
+  --power               each kill is a power cut: what the journal had not synced is torn or gone
   --seed N              repeats a run's choices, as far as time allows
   --keep                keep the folder, and say where it is
   --json                one line of JSON at the end: {"kills", "acknowledged", "lost", "forwarded", "unrecorded", ...}
@@ -30,6 +32,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '16' },
     durability: { type: 'string', default: 'disk' },
     seed: { type: 'string', default: String(randomInt(2 ** 31)) },
+    power: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -65,6 +68,7 @@ const options = {
   clients: wholeNumber('clients'),
   seed: wholeNumber('seed'),
   durability: durabilityOf(values.durability),
+  power: values.power,
 };
 console.error(`${JSON.stringify(options)}${values.keep ? ` in ${folder}` : ''}`);
 const { kills, acknowledged, lost, forwarded, unrecorded, problems, ok, ...more } = await runKillSoak({

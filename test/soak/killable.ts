@@ -6,14 +6,19 @@ import { flushCompileCache } from 'node:module';
 import { createInterface } from 'node:readline';
 import { startGateway } from '../../gateway/gateway.ts';
 import { type Order, order } from './death.ts';
+import { createPowerLog } from './power.ts';
 import { createSteps } from './steps.ts';
 
 const steps = createSteps();
 const say = (word: object): void => void process.stdout.write(`${JSON.stringify(word)}\n`);
 
-async function start({ configFile, death }: Extract<Order, { start: object }>['start']): Promise<void> {
+async function start({ configFile, death, powerLog }: Extract<Order, { start: object }>['start']): Promise<void> {
   if (death !== undefined) steps.order(death);
-  const gateway = await startGateway({ configFile, standingOn: steps.standingOn });
+  const gateway = await startGateway({
+    configFile,
+    standingOn: steps.standingOn,
+    ...(powerLog === undefined ? {} : { fileSystem: createPowerLog(powerLog) }),
+  });
   say({ url: gateway.url, key: gateway.verifierKey });
 }
 
