@@ -24,6 +24,7 @@ test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeo
     clients: 4,
     seed,
     durability: 'disk',
+    store: 'file',
     power: false,
     folder,
     say: () => {},

@@ -23,6 +23,7 @@ import { type Life, startLife, startProcess } from './life.ts';
 import { createPlan, type Fate } from './plan.ts';
 import { cutPower, sizesIn } from './power.ts';
 import { createRandom } from './random.ts';
+import { openSoakStores, type StoreKind } from './stores.ts';
 import { createSoakTokens } from './tokens.ts';
 import { startSoakUpstream } from './upstream.ts';
 
@@ -35,6 +36,8 @@ export interface KillSoakOptions {
   readonly clients: number;
   readonly seed: number;
   readonly durability: 'disk' | 'bucket';
+  /** A folder, or a bucket of the double in test/gcs, where writes fail now and then. */
+  readonly store: StoreKind;
   /** Each kill is a power cut: the journal loses what it had not synced. */
   readonly power: boolean;
   /** A folder of its own, which the caller removes. */
@@ -49,6 +52,8 @@ export interface KillSoakReport extends Checked {
   readonly beforeListening: number;
   /** Power cuts that took something. */
   readonly torn: number;
+  /** Writes to the bucket that a fault struck. */
+  readonly struck: number;
   /** Kills by step: before, during, after it. */
   readonly steps: Readonly<Record<Step, number[]>>;
   readonly tally: Readonly<Tally>;
@@ -60,6 +65,8 @@ export interface KillSoakReport extends Checked {
 
 /** An ordered death that does not come is not waited for longer. */
 const COMES_WITHIN_MS = 2000;
+/** A gateway that hangs at its start or its stop is a fault, not something to wait for. */
+const HANGS_AFTER_MS = 60_000;
 const SERVING_MS = { least: 60, first: 300, most: 5000 };
 const SAY_EVERY_MS = 10_000;
 
@@ -70,7 +77,8 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
   const [issuer, upstream, port] = await Promise.all([startIssuer(), startSoakUpstream(ledgers.upstream), freePort()]);
   const { origin, pathname } = new URL(upstream.url);
   const configFile = join(folder, 'verbatim.yaml');
-  const config = { sealEvery: '150ms', heartbeatEvery: '1s' };
+  const stores = await openSoakStores(options.store, folder, options.seed);
+  const config = { sealEvery: '150ms', heartbeatEvery: '1s', stores: { recordings: stores.recordings } };
   const connection = { durability: options.durability };
   const at = { folder, issuer, port, origin, pathname };
   await writeFile(configFile, stringify(configurationFor(at, { config, connection })));
@@ -124,7 +132,14 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
     if (fate.settled === 'at start') killIn('killAfterMs' in fate ? fate.killAfterMs : COMES_WITHIN_MS);
     // The next one loads its code while this one lives.
     standby = start();
+    let hung = false;
+    const slow = setTimeout(() => {
+      hung = true;
+      life.kill();
+    }, HANGS_AFTER_MS);
     const place = await listening;
+    clearTimeout(slow);
+    if (hung) throw new Error('A gateway did not come up: see gateway.log.');
     if (place === undefined) beforeListening++;
     else {
       const began = performance.now();
@@ -152,6 +167,7 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
   async function runAndStop(): Promise<string> {
     const { child, stdout } = startProcess(['gateway/cli/bin.js', 'gateway', '--config', configFile, '--json'], logFd);
     const exited = once(child, 'exit');
+    const slow = setTimeout(() => void child.kill('SIGKILL'), HANGS_AFTER_MS);
     const { value: line } = await createInterface({ input: stdout })[Symbol.asyncIterator]().next();
     if (line === undefined) throw new Error('The gateway did not start: see gateway.log.');
     const { url, key } = JSON.parse(line) as { url: string; key: string };
@@ -159,8 +175,18 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
     await clients.callUntil(url, delay(100));
     child.kill('SIGTERM');
     const [code] = await exited;
+    clearTimeout(slow);
     if (code !== 0) throw new Error('The gateway did not stop in order: see gateway.log.');
     return key;
+  }
+
+  async function judge() {
+    stores.heal();
+    const verified = await verify(stores.recordings, key);
+    say('checking');
+    const recordings = openRecordings(openStore(stores.recordings));
+    const joined = await readJoined(ledgers.clients, ledgers.upstream);
+    return { verified, checked: await check(recordings, joined, killed) };
   }
 
   let key: string;
@@ -190,21 +216,16 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
   }
 
   const killing = performance.now() - began;
-  const storeUrl = `file://${folder}/store`;
   say(`${killed.length} kills, ${clients.tally.acknowledged} exchanges acknowledged; verifying`);
-  const verified = await verify(storeUrl, key);
-  say('checking');
-  const checked = await check(
-    openRecordings(openStore(storeUrl)),
-    await readJoined(ledgers.clients, ledgers.upstream),
-    killed,
-  );
+  const struck = stores.struck();
+  const { verified, checked } = await judge().finally(stores.close);
   return {
     ...checked,
     seed: options.seed,
     kills: killed.length,
     beforeListening,
     torn,
+    struck,
     steps: plan.steps,
     tally: clients.tally,
     seconds: {

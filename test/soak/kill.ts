@@ -17,6 +17,7 @@ for that there is --power.
   --minutes N           stop killing then in any case (120)
   --clients N           clients that call at once (16)
   --durability D        disk or bucket (disk)
+  --store S             file, or gcs: a bucket of the double in test/gcs, locked, where 4 of 100 writes fail (file)
   --power               each kill is a power cut: what the journal had not synced is torn or gone
   --seed N              repeats a run's choices, as far as time allows
   --keep                keep the folder, and say where it is
@@ -32,6 +33,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '16' },
     durability: { type: 'string', default: 'disk' },
     seed: { type: 'string', default: String(randomInt(2 ** 31)) },
+    store: { type: 'string', default: 'file' },
     power: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
@@ -55,6 +57,10 @@ function durabilityOf(text: string): 'disk' | 'bucket' {
   return text === 'disk' || text === 'bucket' ? text : refuse('--durability must be disk or bucket.');
 }
 
+function storeOf(text: string): 'file' | 'gcs' {
+  return text === 'file' || text === 'gcs' ? text : refuse('--store must be file or gcs.');
+}
+
 if (values.help) {
   console.log(HELP);
   process.exit(0);
@@ -68,14 +74,15 @@ const options = {
   clients: wholeNumber('clients'),
   seed: wholeNumber('seed'),
   durability: durabilityOf(values.durability),
+  store: storeOf(values.store),
   power: values.power,
 };
 console.error(`${JSON.stringify(options)}${values.keep ? ` in ${folder}` : ''}`);
-const { kills, acknowledged, lost, forwarded, unrecorded, problems, ok, ...more } = await runKillSoak({
-  ...options,
-  folder,
-  say: (line) => console.error(line),
+const report = await runKillSoak({ ...options, folder, say: (line) => console.error(line) }).catch((error: Error) => {
+  console.error(`${error.message} It is in ${folder}, with all else.`);
+  process.exit(1);
 });
+const { kills, acknowledged, lost, forwarded, unrecorded, problems, ok, ...more } = report;
 for (const problem of problems) console.error(problem);
 if (!values.keep) await rm(folder, { recursive: true, force: true });
 if (values.json) console.log(JSON.stringify({ kills, acknowledged, lost, forwarded, unrecorded, ok, ...more }));
