@@ -4,7 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { subscribe } from 'node:diagnostics_channel';
+import { readdir } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import type { ErrorCode } from '../gateway/errors.ts';
@@ -475,16 +477,22 @@ test('a session id that looks like a sealed one is sealed all the same', async (
   assert.equal((await ask(gateway.port, requestOf({ token, body: toolCall(1), headers }))).status, 404);
 });
 
-test('requests to its client by the thousand: the last thousand are awaited, the first no more', async () => {
-  const asked = Array.from({ length: 1500 }, (_, id) => `data: {"jsonrpc":"2.0","id":${id},"method":"ping"}\n\n`);
+test('requests to its client by the thousand: a thousand are durable, of the others the last thousand are awaited', async () => {
+  const asked = Array.from({ length: 2500 }, (_, id) => `data: {"jsonrpc":"2.0","id":${id},"method":"ping"}\n\n`);
   answer = answerOf('200 OK', SSE_TYPE, asked.join('') + EVENT);
   const token = await tokenOf('flood', 'complete');
   assert.equal((await ask(gateway.port, requestOf({ token, body: toolCall(1) }))).status, 200);
   answer = answerOf('202 Accepted', {}, '');
   const respond = (id: number) =>
     ask(gateway.port, requestOf({ token, body: `{"jsonrpc":"2.0","id":${id},"result":{}}` }));
-  assert.deepEqual([(await respond(0)).status, (await respond(499)).status], [400, 400]);
-  assert.deepEqual([(await respond(500)).status, (await respond(1499)).status], [202, 202]);
+  assert.deepEqual([(await respond(1000)).status, (await respond(1499)).status], [400, 400]);
+  assert.deepEqual([(await respond(1500)).status, (await respond(2499)).status], [202, 202]);
+  const folders = await readdir(join(gateway.folder, 'store-state', 'awaited'));
+  assert.equal(folders.length, 1000);
+  assert.deepEqual(
+    [(await respond(0)).status, (await respond(999)).status, (await respond(0)).status],
+    [202, 202, 400],
+  );
   await goesOn();
 });
 

@@ -33,7 +33,7 @@ export async function bind(binding: Binding, read: ReadRequest): Promise<Bound> 
     refused ??
     (await foreignHandle(binding, read)) ??
     foreignEvent(binding, upstream) ??
-    (session.awaited.take(upstream, responseIdsOf(read)) ? undefined : new GatewayError('response_not_awaited'));
+    ((await isAwaited(session, upstream, responseIdsOf(read))) ? undefined : new GatewayError('response_not_awaited'));
   return { upstream, ...(other === undefined ? {} : { refused: other }) };
 }
 
@@ -86,11 +86,24 @@ function attempt({ runtime, session }: Binding, { event, ...what }: Attempt): vo
   void runtime.system.event(event, details).catch(() => {});
 }
 
+async function isAwaited(
+  session: Session,
+  upstream: string | undefined,
+  ids: readonly (string | number)[],
+): Promise<boolean> {
+  if (ids.length === 0) return true;
+  try {
+    return await session.awaited.take(upstream, ids);
+  } catch (cause) {
+    throw new GatewayError('state_unavailable', 'not_forwarded', undefined, { cause });
+  }
+}
+
 function responseIdsOf(read: ReadRequest): (string | number)[] {
   return read.messages.flatMap(({ kind, id }) => (kind === 'response' && id !== undefined ? [id] : []));
 }
 
 /** What was not forwarded may be tried again: its responses are awaited as before. */
-export function awaitAgain(session: Session, read: ReadRequest, upstream: string | undefined): void {
-  for (const id of responseIdsOf(read)) session.awaited.add(upstream, id);
+export async function awaitAgain(session: Session, read: ReadRequest, upstream: string | undefined): Promise<void> {
+  for (const id of responseIdsOf(read)) await session.awaited.add(upstream, id);
 }

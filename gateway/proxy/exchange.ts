@@ -162,7 +162,7 @@ async function recordRequest(call: Call): Promise<void> {
       ...(read.refused === undefined ? {} : { refused: read.refused.code }),
     });
   } catch (cause) {
-    if (read.refused === undefined) awaitAgain(session, read, call.mcpSession);
+    if (read.refused === undefined) await awaitAgain(session, read, call.mcpSession);
     throw new GatewayError('recording_unavailable', 'not_forwarded', undefined, { cause });
   }
 }

@@ -1,6 +1,7 @@
 /** Upstream and back: a call that may pass is held for its approval, sent, and its answer let through as policy says. */
 import { GatewayError } from '../errors.ts';
 import { ALLOW_ALL } from '../policy/allow-all.ts';
+import type { ReturnedMessage } from '../recording/frame.ts';
 import { sealMcpSessionId } from '../sessions/mcp-session-id.ts';
 import { approved } from './approval.ts';
 import { holderOf } from './authenticate.ts';
@@ -56,13 +57,10 @@ export async function forward(call: Call, place: Place): Promise<void> {
     witnessKey: session.witnessKey,
     fingerprint: session.fingerprint,
     sealSessionId: (id) => sealedFor(call, id),
-    onMessage(message, mcpSession) {
-      if (message.kind === 'request' && message.id !== undefined)
-        session.awaited.add(mcpSession ?? call.mcpSession, message.id);
-    },
+    asks: ({ messages = [], id: event }, mcpSession) => awaitResponses(call, messages, mcpSession, event),
     onEnd({ result, error }) {
       over.abort(OVER);
-      if (error?.fate === 'not_forwarded') awaitAgain(session, read, call.mcpSession);
+      if (error?.fate === 'not_forwarded') void awaitAgain(session, read, call.mcpSession);
       runtime.metrics.outcome(target.connection.name, result);
       if (error !== undefined) logFailure(call, error);
       ended.resolve();
@@ -79,6 +77,18 @@ export async function forward(call: Call, place: Place): Promise<void> {
     relay.abort(error instanceof GatewayError ? error : upstreamError(error, false));
   }
   await ended.promise;
+}
+
+/** The server's own requests await a response from now on; `undefined` where there are none. */
+function awaitResponses(
+  { session, mcpSession }: Call,
+  messages: readonly ReturnedMessage[],
+  named: string | undefined,
+  event: string | undefined,
+): Promise<void> | undefined {
+  const ids = messages.flatMap(({ kind, id }) => (kind === 'request' && id !== undefined ? [id] : []));
+  if (ids.length === 0) return undefined;
+  return Promise.all(ids.map((id) => session.awaited.add(named ?? mcpSession, id, event))).then(() => {});
 }
 
 /** Of an answer to a call that is not known here, whatever any rule of the connection takes out. */

@@ -45,7 +45,7 @@ export async function readCall(reading: Reading, place: Place): Promise<Call> {
       : { verdicts: [] };
   const refused = counted ?? masked.refused ?? screened.refused;
   if (refused !== undefined && early === undefined && bound.refused === undefined) {
-    awaitAgain(session, read, bound.upstream);
+    await awaitAgain(session, read, bound.upstream);
   }
   return {
     ...reading,

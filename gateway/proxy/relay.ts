@@ -5,7 +5,6 @@
 import { createHmac, type KeyObject } from 'node:crypto';
 import type { Dispatcher } from 'undici';
 import { GatewayError } from '../errors.ts';
-import type { ReturnedMessage } from '../recording/frame.ts';
 import { type Asked, errorAnswer, errorEvent, outcomeOf } from './answer.ts';
 import { createAnswers } from './answers.ts';
 import type { ClientEdge } from './client-edge.ts';
@@ -49,8 +48,11 @@ export interface RelayInput {
   fingerprint(value: string): string;
   /** Seals the upstream's `Mcp-Session-Id`. */
   sealSessionId(upstream: string): string;
-  /** Told of each message before it is released, with the upstream's session id where this response names one. */
-  onMessage(message: ReturnedMessage, mcpSession: string | undefined): void;
+  /**
+   * Told of each part before it is released, with the upstream's session id where this response names one. What it
+   * returns is waited for.
+   */
+  asks(part: OutPart, mcpSession: string | undefined): Promise<void> | undefined;
   /** The exchange is over: its end is durable, or could not be made so. */
   onEnd(outcome: { result: string; error?: GatewayError }): void;
 }
@@ -145,22 +147,25 @@ export function createRelay(input: RelayInput): Relay {
 
   /** A part on its way out: looked at, then released, after all that came before it. */
   function admit(part: OutPart, withheld = false): void {
-    // What is not for this session is not in its recording either.
-    const pass = (looked: OutPart | undefined): void => {
-      if (looked !== undefined) release(looked, withheld || looked.withheld === true);
+    const pass = (looked: OutPart | undefined): Promise<void> | undefined => {
+      // What is not for this session is not in its recording either.
+      if (looked === undefined) return undefined;
+      const isWithheld = withheld || looked.withheld === true;
+      const asks = isWithheld ? undefined : input.asks(looked, mcpSession ?? input.wayBack.endpoint);
+      if (asks !== undefined) return asks.then(() => guarded(() => release(looked)));
+      release(looked, isWithheld);
+      return undefined;
     };
-    steps.add(() => {
-      let waits: Promise<void> | undefined;
+    steps.add(() =>
       guarded(() => {
         const looked = withheld ? input.wayBack.brokenOff(part) : input.wayBack.look(part, mcpSession);
         if (!(looked instanceof Promise)) return pass(looked);
-        waits = looked.then(
+        return looked.then(
           (passing) => guarded(() => pass(passing)),
           (error: unknown) => guarded(() => raise(error)),
         );
-      });
-      return waits;
-    });
+      }),
+    );
   }
 
   /** What waited for the rest of a secret that did not come. */
@@ -170,10 +175,7 @@ export function createRelay(input: RelayInput): Relay {
   }
 
   function release(part: OutPart, withheld = false): void {
-    for (const message of withheld ? [] : (part.messages ?? [])) {
-      answers.note(message);
-      input.onMessage(message, mcpSession ?? input.wayBack.endpoint);
-    }
+    for (const message of withheld ? [] : (part.messages ?? [])) answers.note(message);
     if (part.id !== undefined && !withheld) resumable = true;
     out.piece(part, withheld);
     if (out.full) controller?.pause();
@@ -243,15 +245,16 @@ export function createRelay(input: RelayInput): Relay {
     });
   }
 
-  function guarded(step: () => void): void {
+  function guarded<T>(step: () => T): T | undefined {
     try {
-      if (out.state === 'open' && !failed) step();
+      return out.state === 'open' && !failed ? step() : undefined;
     } catch (error) {
       fail(
         error instanceof GatewayError
           ? error
           : new GatewayError('internal', 'outcome_withheld', undefined, { cause: error }),
       );
+      return undefined;
     }
   }
 

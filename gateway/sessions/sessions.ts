@@ -132,7 +132,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
       connection: facts.connection,
       principal,
       strand,
-      awaited: createAwaited(),
+      awaited: createAwaited({ state, session: id, now: () => clock.millis() }),
       fingerprint: createFingerprint(witnessKey),
       witnessKey,
       exchanges: new Set(),
