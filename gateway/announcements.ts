@@ -14,6 +14,24 @@ import type { SystemStrand } from './recording/system.ts';
 import type { Block } from './sessions/block.ts';
 import { frozenError } from './sessions/freeze.ts';
 import type { Window } from './sessions/window.ts';
+import type { Store } from './store/store.ts';
+
+/** Whether another disk of this state has keys of its own too: then what one replica begins another can't go on with. */
+export async function noteUnshared(log: Log, state: Store, ledger: string): Promise<void> {
+  const own = `login-keys/${ledger}.json`;
+  const others: string[] = [];
+  try {
+    await state.create(own, Buffer.from('{}'));
+    for await (const name of state.list('login-keys/')) if (name !== own) others.push(name);
+  } catch {
+    // Calls are refused while the state can't be read; this warning can wait.
+  }
+  if (others.length === 0) return;
+  log.warn(
+    { event: 'secrets_missing' },
+    'Another gateway has used this state, and `secrets` is empty: an MCP session or a login that begins on one ends on the other. Give all of them the same secret.',
+  );
+}
 
 export function sealerEvents(
   log: Log,

@@ -63,5 +63,6 @@ function resolvePaths(config: Config, folder: string): Config {
   const login = config.login === undefined ? {} : { login: mapLoginReferences(config.login, reference) };
   const policies = config.policies === 'allow-all' ? config.policies : resolve(folder, config.policies);
   const webhooks = mapWebhookReferences(config.webhooks, reference);
-  return { ...config, data: resolve(folder, config.data), policies, connections, webhooks, ...login };
+  const secrets = config.secrets.map(reference);
+  return { ...config, data: resolve(folder, config.data), policies, secrets, connections, webhooks, ...login };
 }

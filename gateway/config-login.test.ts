@@ -6,13 +6,14 @@ const oidc = { issuer: 'https://idp.example.com', clientId: 'verbatim', clientSe
 const corp = { oidc };
 const agent = { secret: 'env:AGENT_SECRET', agent: { groups: ['robots'], owner: 'platform' } };
 
-function parse(login: unknown, paths: readonly string[] = ['/mcp']) {
+function parse(login: unknown, paths: readonly string[] = ['/mcp'], secrets: readonly string[] = []) {
   return parseConfig({
     listen: { host: '127.0.0.1', port: 0 },
     publicUrl: 'https://mcp.example.com',
     data: '/data',
     stores: { recordings: 'file:///store' },
     policies: 'allow-all',
+    secrets,
     login,
     connections: { orders: { upstream: { url: 'http://10.0.0.1' }, paths, groups: ['g'], credential: { none: true } } },
   });
@@ -23,6 +24,16 @@ test('one provider and nothing else: the rest has defaults, and no issuer is nee
   assert.deepEqual([login?.registration, login?.recheckEvery, login?.secrets], ['on', 300_000, []]);
   assert.deepEqual([Object.keys(issuers), connections.orders?.issuers], [[], []]);
   assert.deepEqual(login?.providers.corp?.oidc?.scopes, ['openid', 'profile', 'email']);
+});
+
+test('secrets are one list, at the top or under its older name', () => {
+  const base = { providers: { corp } };
+  assert.deepEqual(parse({ ...base, secrets: ['env:A'] }).secrets, []);
+  assert.deepEqual(parse(base, ['/mcp'], ['env:A']).secrets, ['env:A']);
+  assert.throws(
+    () => parse({ ...base, secrets: ['env:A'] }, ['/mcp'], ['env:A']),
+    (error: ConfigError) => error.problems[0]?.path.join('.') === 'login.secrets',
+  );
 });
 
 test('agents alone need no provider', () => {

@@ -157,10 +157,7 @@ const hostPattern = rule(
 );
 
 export const login = section({
-  /**
-   * At least 32 bytes each. The first signs and seals; the others still verify and open, until what they made has ended.
-   * Left out: this gateway's own disk has one, so that logins work on this one replica alone.
-   */
+  /** The configuration's `secrets` under the name that they had when logins alone needed them. One of the two. */
   secrets: z.array(reference).default([]),
   providers: z.record(z.string(), provider),
   clients: z.record(z.string(), client).default({}),

@@ -227,8 +227,14 @@ export const configSchema = section({
   sealEvery: duration().optional(),
   maxUnsealedAge: duration().default(600_000),
   heartbeatEvery: duration().default(600_000),
+  drainDelay: duration(0).default(0),
   drain: duration(0).default(30_000),
   journal: section({ limit: diskSize.default(8 * 1024 ** 3) }).prefault({}),
+  /**
+   * At least 32 bytes each, the same for all replicas. The first signs and seals; the others still verify and open, until
+   * what they made has ended. Left out: this gateway's own disk has one, and what it makes works on this replica alone.
+   */
+  secrets: z.array(reference).default([]),
   policies: text(
     /^(allow-all|\.{0,2}\/[^\0]*)$/,
     'is neither a folder nor allow-all',

@@ -59,6 +59,8 @@ test('defaults', () => {
     maxUnsealedAge: 600_000,
     journal: { limit: 8 * 1024 ** 3 },
     heartbeatEvery: 600_000,
+    secrets: [],
+    drainDelay: 0,
     drain: 30_000,
     policies: 'allow-all',
     sessions: { idle: 28_800_000, longest: 43_200_000 },

@@ -116,9 +116,13 @@ export interface Config {
   readonly sealEvery: number;
   readonly maxUnsealedAge: number;
   readonly heartbeatEvery: number;
+  /** How long calls are still taken after a stop was asked for, while `/readyz` says 503. */
+  readonly drainDelay: number;
   readonly drain: number;
   /** Bytes that the journal may take of its disk. */
   readonly journal: { readonly limit: number };
+  /** References to what all replicas share; empty where `login.secrets` names it, or nothing does. */
+  readonly secrets: readonly string[];
   /** A folder with `access/` and `tools/`, or `allow-all`: no policy. */
   readonly policies: string;
   readonly sessions: { readonly idle: number; readonly longest: number };
@@ -307,6 +311,10 @@ function crossProblems(value: unknown): ConfigProblem[] {
       add([...path, 'sse', 'messages'], 'is the path of the stream', 'Write the path that its endpoint event names.');
     }
     found.push(...issuerProblems(root, connection, path));
+  }
+  if (asArray(root.secrets).length > 0 && asArray(asRecord(root.login).secrets).length > 0) {
+    const fix = 'Take it out: `secrets` serves logins too. To change what is in force, write one list in `secrets`.';
+    add(['login', 'secrets'], 'is there beside `secrets`', fix);
   }
   const login = isRecord(root.login) ? loginProblems(root.login, connectionsOf(connections)) : [];
   return [...found, ...login, ...orderProblems(root)];

@@ -6,6 +6,7 @@ import { after, test } from 'node:test';
 import { stringify } from 'yaml';
 import { loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
+import { createKeyring } from './identity/keyring.ts';
 import { createLog } from './log.ts';
 import { ALLOW_ALL } from './policy/allow-all.ts';
 import { createPolicy } from './policy/decide.ts';
@@ -70,6 +71,7 @@ test('credentials of this machine that can not be read: a warning a connection, 
     now: Date.now,
     announce: async () => {},
     openLogin: async () => undefined,
+    openKeyring: async () => createKeyring([Buffer.alloc(32)]),
     announceRecording: async () => {},
   });
   assert.ok(!lines.join().includes('CANARY'));

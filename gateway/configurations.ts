@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { announcePolicy } from './announcements.ts';
 import type { Config, ConnectionConfig } from './config.ts';
 import { type LoadedConfig, loadConfigFile } from './config-file.ts';
+import type { Keyring } from './identity/keyring.ts';
 import type { Login } from './identity/server/login.ts';
 import type { Log } from './log.ts';
 import { loadPolicies } from './policies.ts';
@@ -49,7 +50,9 @@ export async function openConfigurations(deps: {
   log: Log;
   now: () => number;
   /** Makes what serves the section `login`. Throws in words where it can't take force. */
-  openLogin(config: Config): Promise<Login | undefined>;
+  openLogin(config: Config, keyring: Keyring): Promise<Login | undefined>;
+  /** The keys that it names. Throws likewise. */
+  openKeyring(config: Config): Promise<Keyring>;
   userCredentials?: UserCredentials | undefined;
   /** A policy is about to take force. */
   preparePolicy?(policy: Policy): void;
@@ -77,7 +80,8 @@ export async function openConfigurations(deps: {
         isDeepStrictEqual(before?.config.google, loaded.config.google);
       upstreams.set(connection.name, same ? there : await open(connection, loaded.config.google));
     }
-    const login = await deps.openLogin(loaded.config);
+    const keyring = await deps.openKeyring(loaded.config);
+    const login = await deps.openLogin(loaded.config, keyring);
     await store.create(configurationName(loaded.digest), loaded.canonical);
     await store.create(policyName(policy.set.digest), policy.set.canonical);
     deps.preparePolicy?.(policy);
@@ -88,6 +92,7 @@ export async function openConfigurations(deps: {
       policy,
       urls: urlsOf(config),
       upstreams,
+      keyring,
       ...(login === undefined ? {} : { login }),
     });
   }

@@ -1,6 +1,6 @@
 /** The gateway, composed: disk, stores, recorder, configuration, sessions, HTTP. Everything that is opened is closed. */
 import { hostname } from 'node:os';
-import { announceRecording, announceStart, sealerEvents } from './announcements.ts';
+import { announceRecording, announceStart, noteUnshared, sealerEvents } from './announcements.ts';
 import { openApproving } from './approving.ts';
 import { createClock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -12,14 +12,14 @@ import { createGoogleApi } from './google-api.ts';
 import { createGoogleKms } from './google-kms.ts';
 import { createGoogleSecrets } from './google-secret.ts';
 import { startHousekeeping } from './housekeeping.ts';
-import { createKeyring } from './identity/keyring.ts';
+import { openKeyring, sharedSecrets } from './identity/open-keyring.ts';
 import { createAuthorizationServer } from './identity/server/authorization-server.ts';
 import { createTokenCheck } from './identity/token.ts';
 import { openUpstreamIdentity } from './identity/upstream-identity.ts';
 import { createKeyChange } from './key-change.ts';
 import { openLedgerKeys } from './ledger-keys.ts';
 import { noteLedgerOpened } from './ledger-opened.ts';
-import { drain, listen, listenForMetrics, mayListen, urlOf } from './listening.ts';
+import { drain, linger, listen, listenForMetrics, mayListen, urlOf } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { loadPolicies } from './policies.ts';
@@ -147,9 +147,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const replica = config.replica ?? hostname();
   const now = (): number => clock.millis();
   const ends = createEnds({ state: stores.state, now });
-  const ownKeys = createKeyring([disk.keys.login]);
-  const keysFor = (purpose: string): readonly Buffer[] =>
-    (configurations.inForce().login?.keyring ?? ownKeys).derive(purpose);
+  const keysFor = (purpose: string): readonly Buffer[] => configurations.inForce().keyring.derive(purpose);
   const { approvals, windows, webhooks } = openApproving({
     state: stores.state,
     audit: stores.audit,
@@ -165,12 +163,6 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     ends,
     clock,
     ownSecret: disk.keys.login,
-    disk: disk.ledger,
-    replicasWithoutSecret: () =>
-      log.warn(
-        { event: 'login_secret_missing' },
-        'Another gateway has used this state, and login.secrets is empty: a login that begins on one ends on the other. Give all of them the same secret.',
-      ),
     login: () => configurations.inForce().login,
     config: () => configurations.inForce().config,
     secrets: createGoogleSecrets(google),
@@ -202,6 +194,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log,
     now,
     openLogin: authorization.open,
+    async openKeyring(config) {
+      if (sharedSecrets(config).references.length === 0) await noteUnshared(log, stores.state, disk.ledger);
+      return openKeyring(config, disk.keys.login);
+    },
     preparePolicy({ set }) {
       if (set.rules.some(({ screen }) => screen !== undefined)) void screening.prepare();
     },
@@ -254,7 +250,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   });
   recorder.journal.onCommit((seconds) => metrics?.commit(seconds));
   pressure.watch(recorder.journal, (details) => system.event('journal.mark', details));
-  let stopping = false;
+  let state: 'serving' | 'leaving' | 'stopping' = 'serving';
   const calls: Runtime['calls'] = new Set();
   const statements = createStatementReader();
   const runtime: Runtime = {
@@ -284,13 +280,15 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     approvalHold: options.approvalHold ?? APPROVAL_HOLD_MS,
     maskKey: () => keysFor('masks')[0] ?? disk.keys.witness,
     stateKnown: () => freezes.known() && blocks.known() && ends.known() && windows.known(),
-    sealingKeys: ({ login }) =>
-      login === undefined || login.settings.secrets.length === 0
+    // The disk's own key last: what it sealed before there were secrets still opens here.
+    sealingKeys: ({ config, keyring }) =>
+      sharedSecrets(config).references.length === 0
         ? [disk.keys.sealing]
-        : login.keyring.derive('mcp-session-id'),
+        : [...keyring.derive('mcp-session-id'), disk.keys.sealing],
+    leaving: () => state !== 'serving',
     calls,
     pressure,
-    refusing: createRefusing({ recorder, pressure, clock, config: () => inForce(), isStopping: () => stopping }),
+    refusing: createRefusing({ recorder, pressure, clock, config: () => inForce(), isStopping: () => state === 'stopping' }),
   };
   await announceStart(runtime, config);
   const keyChange = createKeyChange({ recorder, keys, audit: stores.audit, clock, log, metrics });
@@ -317,6 +315,31 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     `Verbatim listens on ${url}.`,
   );
 
+  let stopped: Promise<void> | undefined;
+  async function stop(): Promise<void> {
+    state = 'leaving';
+    await linger(configurations.inForce().config.drainDelay);
+    state = 'stopping';
+    await drain(server, runtime, configurations.inForce().config.drain);
+    // After the last call: until then an end or a freeze takes effect as ever.
+    await housekeeping.stop();
+    await pressure.stop();
+    await system.event('stopped').catch(() => {});
+    await system.close('stopped').catch(() => {});
+    await recorder.stop();
+    metricsServer?.close();
+    await configurations.close();
+    await Promise.all([statements.close(), screening.close()]);
+    await disk.release();
+    const sealed = recorder.journal.oldestUnsealed() === undefined;
+    log.info(
+      { event: 'stopped', sealed },
+      sealed
+        ? 'Verbatim has stopped; everything recorded is sealed.'
+        : 'Verbatim has stopped; what is not sealed yet waits on this disk for the next start.',
+    );
+  }
+
   return {
     url,
     metricsUrl: metricsServer === undefined ? undefined : urlOf(metricsServer),
@@ -325,27 +348,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     approving: { approvals, windows },
     reload: configurations.reload,
     seal: recorder.seal,
-    async close() {
-      if (stopping) return;
-      stopping = true;
-      await housekeeping.stop();
-      await drain(server, runtime, configurations.inForce().config.drain);
-      await pressure.stop();
-      await system.event('stopped').catch(() => {});
-      await system.close('stopped').catch(() => {});
-      await recorder.stop();
-      metricsServer?.close();
-      await configurations.close();
-      await Promise.all([statements.close(), screening.close()]);
-      await disk.release();
-      const sealed = recorder.journal.oldestUnsealed() === undefined;
-      log.info(
-        { event: 'stopped', sealed },
-        sealed
-          ? 'Verbatim has stopped; everything recorded is sealed.'
-          : 'Verbatim has stopped; what is not sealed yet waits on this disk for the next start.',
-      );
-    },
+    close: () => (stopped ??= stop()),
   };
 }
 

@@ -9,6 +9,11 @@ import type { Runtime } from './proxy/runtime.ts';
 /** How long an aborted call may take to be recorded, and its last words to reach a client. */
 const LAST_WORDS_MS = 2000;
 
+/** Serves on for so long, while `/readyz` says that it will not: whoever sends calls here has to notice before none is taken. */
+export async function linger(milliseconds: number): Promise<void> {
+  if (milliseconds > 0) await new Promise((done) => setTimeout(done, milliseconds));
+}
+
 /** Stops accepting, lets calls end within the time, ends the rest in words. */
 export async function drain(server: Server, runtime: Runtime, milliseconds: number): Promise<void> {
   const closed = new Promise<void>((done) => server.close(() => done()));

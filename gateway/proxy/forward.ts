@@ -12,6 +12,7 @@ import type { Call } from './exchange.ts';
 import { asksForList, createListStage } from './list-stage.ts';
 import { holdMasked } from './masked-headers.ts';
 import { answerMasksOf, answerMasksOn, createMaskStage, isNone, type Masks, taggerOf, union } from './masking.ts';
+import { covers, masksOfNote, noteOfMasks } from './origins.ts';
 import type { Place } from './place.ts';
 import { askedOf } from './read-request.ts';
 import { createReflectionGuard } from './reflection.ts';
@@ -35,7 +36,7 @@ export async function forward(call: Call, place: Place): Promise<void> {
   const ended = Promise.withResolvers<void>();
   const over = new AbortController();
   const reflection = createReflectionGuard();
-  const masks = masksFor(call);
+  const masks = await masksFor(call);
   const relay = createRelay({
     tap,
     reflection,
@@ -92,22 +93,45 @@ function awaitResponses(
 }
 
 /** Of an answer to a call that is not known here, whatever any rule of the connection takes out. */
-function masksFor({ decisions, inForce, runtime, session, target, read, request }: Call): Masks {
-  const { name } = target.connection;
+async function masksFor(call: Call): Promise<Masks> {
+  const { decisions, inForce, target, read } = call;
   const own = answerMasksOf(decisions);
-  const event = request.headers['last-event-id'];
-  const origins = [
-    ...read.messages.flatMap(({ method, name: task = '' }) =>
-      method?.startsWith('tasks/') ? [runtime.origins.of(session.id, 'task', task)] : [],
-    ),
-    ...(typeof event === 'string' ? [runtime.origins.of(session.id, 'event', event)] : []),
-  ];
+  const origins = await originsOf(call);
   const known = origins.filter((one) => one !== undefined);
   // A subscription is told of every task and resource of its session.
   const tellsOfOthers = read.messages.some(({ method }) => method === 'subscriptions/listen');
   const isKnown = origins.length > 0 || read.messages.some(({ kind }) => kind === 'request');
-  if (isKnown && !tellsOfOthers && known.length === origins.length) return union([own, ...known]);
-  return union([own, answerMasksOn(inForce.policy, name)]);
+  const isWhole = isKnown && !tellsOfOthers && known.length === origins.length;
+  return union([own, ...known, ...(isWhole ? [] : [answerMasksOn(inForce.policy, target.connection.name)])]);
+}
+
+/** The masks of the calls whose answers this one fetches; `undefined` for one that is not known, or not for certain. */
+async function originsOf({ runtime, inForce, session, target, read, request }: Call): Promise<(Masks | undefined)[]> {
+  const { origins, handles, sessions } = runtime;
+  const found: (Masks | undefined)[] = [];
+  for (const { method, name: task = '' } of read.messages) {
+    if (method?.startsWith('tasks/') !== true) continue;
+    const here = origins.of(session.id, 'task', task);
+    const note = here ?? (await handles.noteOf(session, { kind: 'task', value: task }).catch(() => undefined));
+    found.push(here ?? masksOfNote(note, inForce.policy, target.connection.name));
+  }
+  const event = request.headers['last-event-id'];
+  if (typeof event === 'string') {
+    const here = origins.of(session.id, 'event', event);
+    // Another replica may have released the same id in another stream, with other masks.
+    const isAlone = here !== undefined && !(await sessions.isServedElsewhere(session).catch(() => true));
+    found.push(isAlone ? here : undefined);
+  }
+  return found;
+}
+
+/**
+ * A task belongs to one call: of two that a server gives the same id, with other masks, the second is refused. A stream that
+ * is resumed, and an answer about a task, say one again.
+ */
+function mayGiveTask({ request, read }: Call, masks: Masks, note: unknown): boolean {
+  const isNew = read.messages.some(({ kind, method = '' }) => kind === 'request' && !method.startsWith('tasks/'));
+  return !isNew || request.headers['last-event-id'] !== undefined || covers(note, masks);
 }
 
 /** What a mask takes out of the body is in no header, and the body is in no other encoding than the one it is read in. */
@@ -186,11 +210,8 @@ function sealedFor({ runtime, inForce, session, target, request, mcpSession }: C
   return isSame ? presented : sealMcpSessionId(runtime.sealingKeys(inForce), session.id, id);
 }
 
-function screenFor(
-  { runtime, inForce, session, target, tap, mcpSession, read }: Call,
-  masks: Masks,
-  over: AbortSignal,
-): Screen {
+function screenFor(call: Call, masks: Masks, over: AbortSignal): Screen {
+  const { runtime, inForce, session, target, tap, mcpSession, read } = call;
   const { connection } = target;
   const prefix = connection.host === undefined ? `/${connection.name}` : '';
   return createScreen({
@@ -202,7 +223,13 @@ function screenFor(
     isOver: () => over.aborted,
     handles: runtime.handles,
     eventIds: runtime.eventIds,
-    onGiven: (kind, value) => runtime.origins.note(session.id, kind, value, masks),
+    onEvent: (id) => runtime.origins.note(session.id, 'event', id, masks),
+    taskNote: noteOfMasks(masks, inForce.policy),
+    onTask(id, note) {
+      if (!mayGiveTask(call, masks, note)) return false;
+      runtime.origins.note(session.id, 'task', id, masks);
+      return true;
+    },
     sealEndpoint(upstream) {
       const sealed = sealMcpSessionId(runtime.sealingKeys(inForce), session.id, upstream, 'sse-endpoint');
       return `${prefix}${connection.sse?.messages ?? ''}?${SEALED_ENDPOINT}=${sealed}`;

@@ -24,6 +24,8 @@ export function createGatewayServer(runtime: Runtime, headerBytes: number): Serv
   app.use((request, response, next) => {
     // It came in one piece with what was refused: whoever is in front of this gateway took it for a part of that.
     if (over.has(request.socket)) return;
+    // A load balancer keeps its connections: the next call has to go to another gateway.
+    if (runtime.leaving()) response.shouldKeepAlive = false;
     // Probes come from a load balancer that knows no host name of ours.
     if (request.url === '/healthz' || request.url === '/readyz') return probe(runtime, request.url, response);
     const addressed = addressOf(runtime.inForce().config, request);
@@ -142,7 +144,8 @@ function metadataAt(runtime: Runtime, request: IncomingMessage) {
 }
 
 function probe(runtime: Runtime, url: string, response: ServerResponse): void {
-  const refusing = url === '/readyz' ? runtime.refusing() : undefined;
+  const leaving = runtime.leaving() ? 'shutting_down' : undefined;
+  const refusing = url === '/readyz' ? (runtime.refusing() ?? leaving) : undefined;
   response.writeHead(refusing === undefined ? 200 : 503, ['content-type', 'text/plain', 'cache-control', 'no-store']);
   const { mark } = runtime.pressure;
   const journal = url === '/readyz' && mark !== 'none' ? `, journal: ${mark}` : '';

@@ -1,6 +1,7 @@
 /** What every call needs, composed once by gateway.ts and passed on. */
 import type { Clock } from '../clock.ts';
 import type { Config, Durability } from '../config.ts';
+import type { Keyring } from '../identity/keyring.ts';
 import type { AuthorizationServer } from '../identity/server/authorization-server.ts';
 import type { Login } from '../identity/server/login.ts';
 import type { TokenCheck } from '../identity/token.ts';
@@ -34,6 +35,8 @@ export interface InForce {
   /** Pages of the gateway's that a person is sent to. */
   readonly urls: Readonly<Record<'approval' | 'accessRequest' | 'accessWindow' | 'access', (id: string) => string>>;
   readonly upstreams: ReadonlyMap<string, Upstream>;
+  /** Of the secrets that all replicas share, or of this gateway's own disk. */
+  readonly keyring: Keyring;
   /** Where people log in at this gateway. */
   readonly login?: Login;
   /** A call that begins with it, and one that is over: its upstreams stay open in between. */
@@ -72,10 +75,12 @@ export interface Runtime {
   /** Whether freezes, blocks and ends could be read lately. */
   stateKnown(): boolean;
   /**
-   * For `Mcp-Session-Id`s: this disk's own key, or those of all replicas where they share secrets (`login.secrets`). The
-   * first seals, each opens.
+   * For `Mcp-Session-Id`s: this disk's own key, and before it those of all replicas where they share secrets. The first
+   * seals, each opens.
    */
   sealingKeys(inForce: InForce): readonly Buffer[];
+  /** A stop was asked for: load balancers are told, and calls go on until they have noticed. */
+  leaving(): boolean;
   /** Calls under way, for an orderly stop. */
   readonly calls: Set<Promise<void>>;
   /** Why calls are refused now, if they are: the recording can't be kept, or the gateway is stopping. */

@@ -41,8 +41,12 @@ export interface ScreenInput {
   readonly eventIds: EventIds;
   /** Seals an upstream's address for messages; the address that the client gets. */
   sealEndpoint(upstream: string): string;
-  /** Told of what the client may come back with: the id of an event, or of a task. */
-  onGiven(kind: 'event' | 'task', id: string): void;
+  /** Told of what the client may come back with. */
+  onEvent(id: string): void;
+  /** Noted with the tasks that are given. */
+  readonly taskNote: unknown;
+  /** Told of a task, with what was noted when it was given first. Whether it may be given by this answer. */
+  onTask(id: string, note: unknown): boolean;
   /** Told of what is kept from the client. */
   onWithheld(kind: Named['kind']): void;
   /** The exchange has ended: nobody waits for what this answer gives. */
@@ -91,8 +95,12 @@ export function createScreen(input: ScreenInput): Screen {
     for (const { kind, value } of given) {
       // What is no id can't be sent back; what nobody waits for any more is not made durable.
       if (value === undefined || input.isOver()) continue;
-      if ((await handles.give(session, { kind, value })) === 'foreign') throw refusedHandle();
-      if (kind === 'task') input.onGiven(kind, value);
+      const { owner, note } = await handles.give(
+        session,
+        { kind, value },
+        kind === 'task' ? input.taskNote : undefined,
+      );
+      if (owner === 'foreign' || (kind === 'task' && !input.onTask(value, note))) throw refusedHandle();
     }
   }
 
@@ -109,7 +117,7 @@ export function createScreen(input: ScreenInput): Screen {
       if (part.id !== undefined) {
         const upstream = mcpSession ?? input.mcpSession;
         input.eventIds.note({ connection: session.connection, session: session.id, upstream }, part.id);
-        input.onGiven('event', part.id);
+        input.onEvent(part.id);
       }
       if (part.name === 'endpoint') return rewriteEndpoint(part);
       if (part.data === undefined || !(input.listsTasks || mayHoldHandles(part.data))) return part;

@@ -14,8 +14,8 @@ test('one of many sessions that are given an id at once has it, on every replica
   const replicas = [1, 2, 3].map(() => createHandles({ state, now: () => 0 }));
   const sessions = Array.from({ length: 30 }, (_, index) => ({ id: `s${index}`, connection: 'orders' }));
   const given = await Promise.all(sessions.map((session, index) => replicas[index % 3]?.give(session, task)));
-  const [winner] = sessions.filter((_, index) => given[index] === 'ours');
-  assert.equal(given.filter((owner) => owner === 'ours').length, 1);
+  const [winner] = sessions.filter((_, index) => given[index]?.owner === 'ours');
+  assert.equal(given.filter((one) => one?.owner === 'ours').length, 1);
   for (const handles of replicas) {
     for (const session of sessions) {
       assert.equal(await handles.ownerOf(session, task), session === winner ? 'ours' : 'foreign');
@@ -50,4 +50,15 @@ test('what can not be read or written is an error, not an answer', async () => {
   const handles = createHandles({ state: broken, now: () => 0 });
   await assert.rejects(handles.give(ana, task));
   await assert.rejects(handles.ownerOf(ana, task));
+});
+
+test('what was noted with a handle first is what every replica reads, and another session nothing', async () => {
+  const state = createMemoryStore();
+  const [a, b] = [1, 2].map(() => createHandles({ state, now: () => 0 }));
+  if (a === undefined || b === undefined) throw new Error('two');
+  assert.deepEqual(await a.give(ana, task, { masks: ['email'] }), { owner: 'ours', note: { masks: ['email'] } });
+  assert.deepEqual(await b.give(ana, task, { masks: [] }), { owner: 'ours', note: { masks: ['email'] } });
+  assert.deepEqual(await b.noteOf(ana, task), { masks: ['email'] });
+  assert.deepEqual(await b.give(ben, task, {}), { owner: 'foreign' });
+  assert.equal(await b.noteOf(ben, task), undefined);
 });

@@ -5,6 +5,7 @@
  * One create-if-absent state object each, so that every replica knows it and no two sessions hold the same.
  */
 import { hashOfParts } from '../hash-of-parts.ts';
+import { keepNewest } from '../keep-newest.ts';
 import type { Handle, Named } from '../mcp/handles.ts';
 import type { Store } from '../store/store.ts';
 
@@ -15,48 +16,66 @@ interface Holder {
   readonly connection: string;
 }
 
+export interface Given {
+  /** `foreign` where another session has it. */
+  readonly owner: Exclude<Owner, 'nobody'>;
+  /** What was noted with it when it was given first. */
+  readonly note?: unknown;
+}
+
 export interface Handles {
-  /** Gives a handle to a session; resolves when that is durable, `foreign` where another session has it. */
-  give(session: Holder, handle: Handle): Promise<Exclude<Owner, 'nobody'>>;
+  /** Gives a handle to a session, with a note (JSON) for who serves it later; resolves when that is durable. */
+  give(session: Holder, handle: Handle, note?: unknown): Promise<Given>;
   ownerOf(session: Holder, named: Named): Promise<Owner>;
+  /** What was noted with a handle of this session's; `undefined` where nothing was, or it is not the session's. */
+  noteOf(session: Holder, named: Named): Promise<unknown>;
+}
+
+interface Stored {
+  readonly session: string;
+  readonly note?: unknown;
 }
 
 /** Handles that were looked up lately; who has one never changes. */
 const MOST_KNOWN = 50_000;
 
 export function createHandles(deps: { state: Store; now: () => number }): Handles {
-  const known = new Map<string, string>();
+  const known = new Map<string, Stored>();
 
-  function remember(name: string, session: string): void {
-    if (known.size >= MOST_KNOWN) for (const oldest of known.keys()) return void known.delete(oldest);
-    known.set(name, session);
+  function remember(name: string, stored: Stored): Stored {
+    keepNewest(known, name, stored, MOST_KNOWN);
+    return stored;
   }
 
-  async function read(name: string): Promise<string | undefined> {
+  async function read(name: string): Promise<Stored | undefined> {
     const there = known.get(name);
     if (there !== undefined) return there;
     const bytes = await deps.state.get(name);
     if (bytes === undefined) return undefined;
-    const { session } = JSON.parse(Buffer.from(bytes).toString()) as { session: string };
-    remember(name, session);
-    return session;
+    const { session, note } = JSON.parse(Buffer.from(bytes).toString()) as Stored;
+    return remember(name, { session, note });
   }
 
   return {
-    async give(session, handle) {
+    async give(session, handle, note) {
       const name = nameOf(session, handle);
-      const mine = Buffer.from(JSON.stringify({ v: 1, session: session.id, kind: handle.kind, at: deps.now() }));
-      if (known.get(name) === undefined && (await deps.state.create(name, mine)) === 'created') {
-        remember(name, session.id);
-        return 'ours';
+      const facts = { v: 1, session: session.id, kind: handle.kind, at: deps.now(), note };
+      if (known.get(name) === undefined) {
+        const made = await deps.state.create(name, Buffer.from(JSON.stringify(facts)));
+        if (made === 'created') remember(name, { session: session.id, note });
       }
-      return (await read(name)) === session.id ? 'ours' : 'foreign';
+      const stored = await read(name);
+      return stored?.session === session.id ? { owner: 'ours', note: stored.note } : { owner: 'foreign' };
     },
     async ownerOf(session, { kind, value }) {
       if (value === undefined) return 'nobody';
-      const owner = await read(nameOf(session, { kind, value }));
-      if (owner === undefined) return 'nobody';
-      return owner === session.id ? 'ours' : 'foreign';
+      const stored = await read(nameOf(session, { kind, value }));
+      if (stored === undefined) return 'nobody';
+      return stored.session === session.id ? 'ours' : 'foreign';
+    },
+    async noteOf(session, { kind, value }) {
+      const stored = value === undefined ? undefined : await read(nameOf(session, { kind, value }));
+      return stored?.session === session.id ? stored.note : undefined;
     },
   };
 }

@@ -70,6 +70,8 @@ export interface Sessions {
   count(): number;
   /** Ids of the sessions that are open here and were opened by a login. */
   granted(): readonly string[];
+  /** Whether another replica has served this session. Rejects where that can't be told. */
+  isServedElsewhere(session: Session): Promise<boolean>;
   /** Exchanges under way in all sessions of a principal on this replica. */
   busy(principal: Principal): number;
   /** Aborts exchanges under way: all of them, or those of some sessions. */
@@ -106,6 +108,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
   const claims = createClaims({ state, ends, now: () => clock.millis() });
   /** Ended by another replica or an operator, with a strand on this disk that nobody has come back to. */
   const endedElsewhere = new Map<string, string>();
+  /** Sessions of strands that nobody came back to here, with the expiry that another replica has seen. */
+  const carriedOn = new Map<string, number>();
   const byKey = new Map<string, Opening>();
   const byPrincipal = new Map<string, Set<Opening>>();
   /** Ids of the sessions that are open: housekeeping asks for each strand whether its session is. */
@@ -122,6 +126,10 @@ export function createSessions(deps: SessionsDeps): Sessions {
       throw new GatewayError('session_ended');
     }
     const expires = Math.min(principal.expires * 1000, opened + terms.longest);
+    // Another replica may know an older token of this session alone.
+    activity.renewed(id, expires);
+    // Before its first call: what another replica may rely on that it alone knows must not have gone out here by then.
+    await activity.begin(id);
     const there = recorder.strand(id);
     const facts = await start(isoMicros(expires * 1000));
     const strand = there ?? (await beginStrand(id, principal, facts));
@@ -241,12 +249,25 @@ export function createSessions(deps: SessionsDeps): Sessions {
     return undefined;
   }
 
-  /** As `overdue`; a session that is idle here alone is not: another replica may serve it. */
+  /** As `overdue`; where it is over here alone it is not: another replica may serve it, or have seen a renewed token. */
   async function over(session: Session, terms: SessionTerms): Promise<string | undefined> {
     const reason = overdue(session, terms);
-    if (reason !== 'idle') return reason;
-    session.lastUsed = Math.max(session.lastUsed, await activity.elsewhere(session.id));
+    if (session.ended !== undefined || (reason !== 'idle' && reason !== 'expired')) return reason;
+    const { used, expires } = await activity.elsewhere(session.id);
+    session.lastUsed = Math.max(session.lastUsed, used);
+    session.expires = Math.max(session.expires, Math.min(expires, session.opened + terms.longest));
     return overdue(session, terms);
+  }
+
+  /** Whether a token that another replica has seen carries a session on that nobody came back to here. */
+  async function isCarriedOn(session: string): Promise<boolean> {
+    const known = carriedOn.get(session);
+    if (known !== undefined && known > clock.millis()) return true;
+    const { expires } = await activity.elsewhere(session);
+    if (expires <= clock.millis()) return false;
+    // Looked at once for each renewal, not in each round.
+    carriedOn.set(session, expires);
+    return true;
   }
 
   function openingsOf({ issuer, subject }: Principal): Set<Opening> {
@@ -298,7 +319,10 @@ export function createSessions(deps: SessionsDeps): Sessions {
       const session = await opening(principal, start, terms);
       // A renewed token of the same session carries it on: it ends at the latest expiry seen.
       const renewed = Math.min(principal.expires * 1000, session.opened + terms.longest);
-      session.expires = Math.max(session.expires, renewed);
+      if (renewed > session.expires) {
+        session.expires = renewed;
+        activity.renewed(session.id, renewed);
+      }
       if ((await over(session, terms)) !== undefined) throw new GatewayError('session_ended');
       session.lastUsed = clock.millis();
       activity.note(session.id);
@@ -307,14 +331,19 @@ export function createSessions(deps: SessionsDeps): Sessions {
     async sweep(terms) {
       const due: [string, Session][] = [];
       for (const [key, { opened }] of byKey) {
-        if (opened !== undefined && overdue(opened, terms) !== undefined) due.push([key, opened]);
+        if (opened === undefined) continue;
+        // Also by a stream that nobody calls beside.
+        if (opened.exchanges.size > 0) activity.note(opened.id);
+        if (overdue(opened, terms) !== undefined) due.push([key, opened]);
       }
       // A store that fails one session's end must not keep the streams of the others open.
       const failures = [
         ...(await atOnce(due, ENDS_AT_ONCE, ([key, session]) => endIfOver(key, session, terms))),
         ...(await atOnce(abandoned(), ENDS_AT_ONCE, async ([strand, reason]) => {
+          if (reason === 'expired' && (await isCarriedOn(strand.session))) return;
           await end(strand.session, strand, strand.state.summary.principal?.subject ?? 'unknown', reason);
           endedElsewhere.delete(strand.session);
+          carriedOn.delete(strand.session);
         })),
       ];
       if (failures.length > 0) throw failures[0];
@@ -335,6 +364,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     },
     count: () => byKey.size,
     granted: () => [...byKey.values()].flatMap(({ principal }) => principal.grant?.session ?? []),
+    isServedElsewhere: async ({ id }) => (await activity.elsewhere(id)).used > 0,
     busy(principal) {
       let busy = 0;
       for (const { opened } of openingsOf(principal)) busy += opened?.exchanges.size ?? 0;

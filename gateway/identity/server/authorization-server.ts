@@ -39,7 +39,7 @@ export interface AuthorizationServer {
   /** People's own credentials at upstreams. */
   readonly credentials: UserCredentials;
   /** What a configuration's section `login` is served with. Throws in words where it can't take force. */
-  open(config: Config): Promise<Login | undefined>;
+  open(config: Config, keyring: Keyring): Promise<Login | undefined>;
   /** Whether the request is one of its own; if so it is answered. */
   serve(request: IncomingMessage, response: ServerResponse): Promise<boolean>;
   /** The principal of one of the gateway's own tokens; undefined for a token of another issuer. */
@@ -58,10 +58,6 @@ export interface AuthorizationServerDeps {
   readonly ends: Ends;
   readonly clock: Clock;
   readonly ownSecret: Buffer;
-  /** Id of this gateway's disk. */
-  readonly disk: string;
-  /** Without a secret in common, what one replica begins another can't finish. */
-  replicasWithoutSecret(): void;
   /** Of the configuration in force. */
   login(): Login | undefined;
   config(): Config;
@@ -188,13 +184,12 @@ export function createAuthorizationServer(deps: AuthorizationServerDeps): Author
 
   return {
     credentials,
-    async open(config) {
+    async open(config, keyring) {
       if (config.login === undefined) return undefined;
-      if (config.login.secrets.length === 0 && (await isAmongOthers(deps))) deps.replicasWithoutSecret();
       return openLogin(config, config.login, {
         state,
         now,
-        ownSecret: deps.ownSecret,
+        keyring,
         documentFailed: (host, failure) =>
           refused({ address: 'gateway', reason: 'client_document', detail: `${host}: ${failure}` }),
         serverOf,
@@ -239,14 +234,6 @@ function rulesOf(login: Login | undefined) {
     agentGroups: (clientId: string) => settings.clients[clientId]?.agent?.groups,
     groupsOf: (connection: string) => config.connections[connection]?.groups ?? [],
   };
-}
-
-/** Whether another disk of this state has keys of its own too. */
-async function isAmongOthers({ state, disk }: Pick<AuthorizationServerDeps, 'state' | 'disk'>): Promise<boolean> {
-  const own = `login-keys/${disk}.json`;
-  await state.create(own, Buffer.from('{}'));
-  for await (const name of state.list('login-keys/')) if (name !== own) return true;
-  return false;
 }
 
 /** What is sealed for as long as a person's account is connected outlives configurations: whichever is in force opens it. */

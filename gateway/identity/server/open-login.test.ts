@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createMemoryStore } from '../../store/memory.ts';
 import { createKeyring } from '../keyring.ts';
+import { openKeyring } from '../open-keyring.ts';
 import { configFor } from './fixture.ts';
 import type { Login } from './login.ts';
 import { openLogin } from './open-login.ts';
@@ -33,14 +34,14 @@ after(() => rm(folder, { recursive: true }));
 const file = (name: string): string => `file:{folder}/${name}`;
 const oidc = (clientSecret = file('first')) => ({ issuer: 'https://idp.example.com', clientId: 'x', clientSecret });
 
-function open(login: Record<string, unknown>): Promise<Login> {
+async function open(login: Record<string, unknown>): Promise<Login> {
   const written = JSON.stringify({ providers: { corp: { oidc: oidc() } }, ...login });
   const config = configFor(JSON.parse(written.replaceAll('{folder}', folder)));
   assert.ok(config.login !== undefined);
   return openLogin(config, config.login, {
     state: createMemoryStore(),
     now: Date.now,
-    ownSecret: OWN,
+    keyring: await openKeyring(config, OWN),
     documentFailed: () => {},
     serverOf: async () => assert.fail(),
   });
@@ -98,7 +99,7 @@ test('an authorization server is made once, at its first use', async () => {
   const login = await openLogin(config, config.login, {
     state: createMemoryStore(),
     now: Date.now,
-    ownSecret: OWN,
+    keyring: createKeyring([OWN]),
     documentFailed: () => {},
     async serverOf(_login, connection) {
       made.push(connection);

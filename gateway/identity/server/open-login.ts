@@ -14,15 +14,14 @@ import { createClients } from '../clients/clients.ts';
 import type { DocumentFailure } from '../clients/document-fetch.ts';
 import { createMetadataDocuments } from '../clients/metadata-document.ts';
 import { type ReadReferences, registeredClients } from '../clients/registered.ts';
-import { createKeyring, type Keyring, LEAST_SECRET_BYTES } from '../keyring.ts';
+import type { Keyring } from '../keyring.ts';
 import type { Login, NamedProvider } from './login.ts';
 
 export interface OpenLoginDeps {
   readonly state: Store;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Of this gateway's own disk, for a configuration that names no secret. */
-  readonly ownSecret: Buffer;
+  readonly keyring: Keyring;
   /** A client's metadata document could not be read, or is not acceptable. */
   documentFailed(host: string, failure: DocumentFailure): void;
   /** The authorization server of one connection. */
@@ -31,9 +30,8 @@ export interface OpenLoginDeps {
 
 /** Throws in words, without a secret in them, where the configuration can't take force. Opens no socket. */
 export async function openLogin(config: Config, settings: LoginConfig, deps: OpenLoginDeps): Promise<Login> {
-  const { state, now } = deps;
+  const { state, now, keyring } = deps;
   const secrets = createGoogleSecrets(createGoogleApi({ google: config.google }));
-  const keyring = await keyringOf(settings, secrets, deps.ownSecret);
   const servers = new Map<string, Promise<Provider>>();
   const { clientMetadataHosts: hosts, redirectHosts, registration } = settings;
   const login: Login = {
@@ -56,24 +54,6 @@ export async function openLogin(config: Config, settings: LoginConfig, deps: Ope
 }
 
 type Secrets = ReturnType<typeof createGoogleSecrets>;
-
-async function keyringOf(settings: LoginConfig, secrets: Secrets, ownSecret: Buffer): Promise<Keyring> {
-  if (settings.secrets.length === 0) return createKeyring([ownSecret]);
-  const read = await Promise.all(settings.secrets.map((ref) => readSecret(ref, { secrets })));
-  const bytes = read.map(({ value }) => Buffer.from(value));
-  const short = bytes.findIndex((one) => one.length < LEAST_SECRET_BYTES);
-  if (short >= 0) {
-    throw new Error(
-      `login.secrets.${short} names a secret of less than ${LEAST_SECRET_BYTES} bytes. Make one: openssl rand -base64 48.`,
-    );
-  }
-  const twice = bytes.findIndex((one, index) => bytes.findIndex((other) => other.equals(one)) < index);
-  if (twice >= 0) {
-    const first = bytes.findIndex((one) => one.equals(bytes[twice] ?? one));
-    throw new Error(`login.secrets.${twice} names the same secret as login.secrets.${first}. Take one of the two out.`);
-  }
-  return createKeyring(bytes);
-}
 
 async function openProviders(
   config: Config,
