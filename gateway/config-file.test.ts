@@ -45,10 +45,11 @@ const places = (content: string | Buffer) =>
   problemsIn(content).map(({ line, column, key }) => `${line}:${column} ${key}`);
 
 test('a good file: parsed, paths resolved against its folder', () => {
-  const loaded = load(GOOD);
+  const loaded = load(`${GOOD}secrets: ["file:keys/shared"]\n`);
   assert.ok(loaded.ok);
   assert.equal(loaded.config.data, join(folder, 'data'));
   const { orders } = loaded.config.connections;
+  assert.deepEqual(loaded.config.secrets, [`file:${join(folder, 'keys/shared')}`]);
   assert.equal(orders?.upstream.ca, `file:${join(folder, 'ca.pem')}`);
   assert.deepEqual(orders?.credential, { header: 'X-Api-Key', value: `file:${join(folder, 'keys/orders')}` });
   assert.equal(orders?.recording, 'on');

@@ -36,9 +36,9 @@ function keysOf(section: string): Set<string> {
 }
 
 describe('every reference that the schema knows is mapped, and nothing else', () => {
-  test('they stand in connections, in login and in webhooks alone', () => {
+  test('they stand in connections, in login, in secrets and in webhooks alone', () => {
     const found = Object.entries(shape).filter(([, schema]) => referenceKeys(schema).length > 0);
-    assert.deepEqual(found.map(([section]) => section).sort(), ['connections', 'login', 'webhooks']);
+    assert.deepEqual(found.map(([section]) => section).sort(), ['connections', 'login', 'secrets', 'webhooks']);
   });
 
   test('of webhooks', () => {

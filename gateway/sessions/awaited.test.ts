@@ -46,6 +46,22 @@ test('a batch takes all or none, elsewhere too', async () => {
   assert.equal(await asking.take('m', [1]), false);
 });
 
+test('a batch of which a part can not be told takes none', async () => {
+  const memory = createMemoryStore();
+  let left = Number.POSITIVE_INFINITY;
+  const state: Store = {
+    ...memory,
+    create: (name, bytes) => (left-- > 0 ? memory.create(name, bytes) : Promise.reject(new Error('down'))),
+  };
+  const here = at(state);
+  for (const id of [1, 2]) await here.add('m', id);
+  left = 1;
+  await assert.rejects(here.take('m', [1, 2]), /down/);
+  left = Number.POSITIVE_INFINITY;
+  assert.equal(await here.take('m', [1, 2]), true);
+  assert.equal(await at(memory).take('m', [2]), false);
+});
+
 test('a request that a resumed stream brings again is the same one; one that is asked anew is another', async () => {
   const state = createMemoryStore();
   const [a, b] = [at(state), at(state)];

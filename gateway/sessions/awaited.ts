@@ -130,23 +130,30 @@ export function createAwaited(deps: {
     return false;
   }
 
+  /** All or none: those that were taken may still be answered. */
+  async function giveBack(mcpSession: string | undefined, ids: readonly (string | number)[]): Promise<void> {
+    for (const id of ids) await add(mcpSession, id);
+  }
+
   return {
     add,
     async take(mcpSession, ids) {
       const wanted = new Set(ids.map((id) => keyOf(mcpSession, id)));
       if (wanted.size < ids.length) return false;
       const taken: (string | number)[] = [];
-      for (const id of ids) {
-        const key = keyOf(mcpSession, id);
-        if ((await takeKnown(key)) || (await takeElsewhere(key))) {
+      try {
+        for (const id of ids) {
+          const key = keyOf(mcpSession, id);
+          if (!((await takeKnown(key)) || (await takeElsewhere(key)))) break;
           taken.push(id);
-          continue;
         }
-        // All or none: those before it may still be answered.
-        for (const one of taken) await add(mcpSession, one);
-        return false;
+        if (taken.length === ids.length) return true;
+      } catch (error) {
+        await giveBack(mcpSession, taken);
+        throw error;
       }
-      return true;
+      await giveBack(mcpSession, taken);
+      return false;
     },
   };
 }

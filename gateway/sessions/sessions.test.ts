@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, afterEach, test } from 'node:test';
+import { after, afterEach, type TestContext, test } from 'node:test';
 import { uuidv7 } from 'uuidv7';
 import { createClock } from '../clock.ts';
 import type { GatewayError } from '../errors.ts';
@@ -31,15 +31,25 @@ async function createRefusingStore() {
   return refusing;
 }
 
-async function start() {
-  const state = await createTestStore();
+interface Shared {
+  readonly state: Awaited<ReturnType<typeof createTestStore>>;
+  readonly grant: { readonly session: string; readonly opened: number };
+}
+
+/** `shared`: of another replica. */
+async function start(shared?: Shared) {
+  const state = shared?.state ?? (await createTestStore());
   const audit = await createRefusingStore();
   const folder = await mkdtemp(join(root, 'd-'));
-  const recorder = await openTestRecorder({ folder, store: await createTestStore() });
+  const recorder = {
+    ...(await openTestRecorder({ folder, store: await createTestStore() })),
+    ledger: uuidv7(),
+  };
   const clock = createClock();
   const now = (): number => clock.millis();
   const ends = createEnds({ state, now });
-  const sessions = createSessions({ recorder, state, audit, ends, clock, witnessKey: randomBytes(32) });
+  const deps = { recorder, state, audit, ends, clock, witnessKey: randomBytes(32) };
+  const sessions = createSessions(deps);
   const opened = now();
   const principal: Principal = {
     kind: 'human',
@@ -47,20 +57,21 @@ async function start() {
     subject: 'ana',
     groups: ['analysts'],
     expires: opened / 1000 + 3600,
-    sessionKey: uuidv7(),
-    grant: { session: uuidv7(), opened },
+    sessionKey: 'one',
+    grant: shared?.grant ?? { session: uuidv7(), opened },
   };
   /** Opens the session; what it is told while it is being opened is `meanwhile`'s. */
-  const open = (meanwhile = async () => {}) =>
+  const open = (meanwhile = async () => {}, of = principal, within = terms) =>
     sessions.open(
-      principal,
-      async () => {
+      of,
+      async (expires) => {
         await meanwhile();
-        return START;
+        return { ...START, expires };
       },
-      terms,
+      within,
     );
-  return { sessions, ends, audit, principal, session: principal.grant?.session ?? '', open };
+  const restart = () => createSessions(deps);
+  return { sessions, ends, audit, principal, session: principal.grant?.session ?? '', open, state, restart };
 }
 
 const isOver = ({ code }: GatewayError): boolean => code === 'session_ended';
@@ -105,4 +116,50 @@ test('an end that the store refuses stops no other, and is written by the next s
   audit.refuses = () => false;
   await sessions.sweep(terms);
   assert.equal(sessions.count(), 0);
+});
+
+const MINUTE = 60_000;
+const day = { ...terms, longest: 12 * 60 * MINUTE };
+
+/** Two replicas that serve one session, on a clock that the test moves. */
+async function startTwo(t: TestContext) {
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  const one = await start();
+  const { grant } = one.principal;
+  if (grant === undefined) throw new Error('There is a grant.');
+  const other = await start({ state: one.state, grant });
+  await one.open();
+  await other.open();
+  return { one, other };
+}
+
+test('a session that another replica serves is not idle here, and ends once it is so everywhere', async (t) => {
+  const { one, other } = await startTwo(t);
+  const long = { ...one.principal, expires: Date.now() / 1000 + 12 * 3600 };
+  for (const replica of [one, other]) await replica.open(undefined, long, day);
+  t.mock.timers.tick(50 * MINUTE);
+  await other.open(undefined, long, day);
+  t.mock.timers.tick(20 * MINUTE);
+  await one.sessions.sweep(day);
+  assert.equal(one.sessions.count(), 1);
+  t.mock.timers.tick(60 * MINUTE);
+  await one.sessions.sweep(day);
+  assert.equal(one.sessions.count(), 0);
+});
+
+test('a session ends at the latest expiry that any replica has seen, also where only its strand is left', async (t) => {
+  const { one, other } = await startTwo(t);
+  const restarted = one.restart();
+  const renewed = { ...one.principal, expires: Date.now() / 1000 + 3 * 3600 };
+  t.mock.timers.tick(50 * MINUTE);
+  await other.open(undefined, renewed, day);
+  t.mock.timers.tick(20 * MINUTE);
+  const isEnded = async (): Promise<boolean> => (await one.ends.reasonOf(one.session)) !== undefined;
+  for (const sessions of [one.sessions, restarted]) {
+    await sessions.sweep({ ...day, idle: day.longest });
+    assert.equal(await isEnded(), false);
+  }
+  t.mock.timers.tick(110 * MINUTE);
+  await restarted.sweep({ ...day, idle: day.longest });
+  assert.equal(await isEnded(), true);
 });
