@@ -288,7 +288,13 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     leaving: () => state !== 'serving',
     calls,
     pressure,
-    refusing: createRefusing({ recorder, pressure, clock, config: () => inForce(), isStopping: () => state === 'stopping' }),
+    refusing: createRefusing({
+      recorder,
+      pressure,
+      clock,
+      config: () => inForce(),
+      isStopping: () => state === 'stopping',
+    }),
   };
   await announceStart(runtime, config);
   const keyChange = createKeyChange({ recorder, keys, audit: stores.audit, clock, log, metrics });
