@@ -20,6 +20,8 @@ export interface Fault {
 export interface FaultyFileSystem extends FileSystem {
   /** Operations on journal files so far. */
   readonly calls: Record<Operation, number>;
+  /** Operations that failed so far. */
+  failures(): number;
   /** The next `times` of this operation fail; `skip` succeed before them. */
   fail(operation: Operation, fault: Fault, times?: number, skip?: number): void;
   heal(): void;
@@ -38,6 +40,7 @@ export function createFaultyFileSystem(): FaultyFileSystem {
   // Descriptors whose fdatasync failed: later ones succeed, and write nothing that was dropped.
   const lying = new Set<number>();
   const synced = new Map<string, { length: number; named: boolean }>();
+  let failures = 0;
   let shortest = Number.POSITIVE_INFINITY;
   let gate: { promise: Promise<void>; reached(): void } | undefined;
 
@@ -50,6 +53,7 @@ export function createFaultyFileSystem(): FaultyFileSystem {
       return run();
     }
     due.times--;
+    failures++;
     if (due.fault.persists) await run();
     else await undo();
     throw Object.assign(new Error(`${due.fault.code}: ${operation}`), { code: due.fault.code });
@@ -60,6 +64,7 @@ export function createFaultyFileSystem(): FaultyFileSystem {
 
   return {
     calls,
+    failures: () => failures,
     fail: (operation, fault, times = 1, skip = 0) => void faults.push({ operation, fault, times, skip }),
     heal: () => void faults.splice(0),
     shortWrites: (bytes) => {

@@ -24,8 +24,8 @@ export const SIGNER: Signer = createLocalSigner(
   privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
 );
 
-const CONFIGURATION = Buffer.from('{"connections":{}}');
-const POLICY = Buffer.from('{"rules":[]}');
+export const CONFIGURATION = Buffer.from('{"connections":{}}');
+export const POLICY = Buffer.from('{"rules":[]}');
 
 export const START: SessionStart['start'] = {
   connection: 'orders',
