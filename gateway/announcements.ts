@@ -58,6 +58,10 @@ export function sealerEvents(
       );
     },
     gap: () => metrics()?.gap(),
+    taken({ ledger, object, error }) {
+      metrics()?.sealFailed();
+      log.error({ event: 'ledger_taken', ledger, object }, error.message);
+    },
     failed(error) {
       metrics()?.sealFailed();
       log.error({ event: 'seal_failed', err: error }, 'Sealing failed; it is tried again with the same bytes.');
@@ -82,7 +86,9 @@ export async function announceStart(runtime: Runtime, config: Config): Promise<v
   for (const { kind, reason: _, ...gap } of recorder.gaps) {
     // They were written before there were metrics.
     runtime.metrics.gap();
-    if (kind === 'crash') {
+    if (kind === 'loss') {
+      log.warn({ event: 'gap', ...gap }, 'What a damaged disk lost was accepted: this recording has a gap frame.');
+    } else if (kind === 'crash') {
       log.warn({ event: 'gap', ...gap }, 'The last stop was not orderly: this recording has a gap frame.');
     } else {
       log.info({ event: 'detached', ...gap }, 'This disk had no gateway for a while: this recording has a gap frame.');

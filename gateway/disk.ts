@@ -33,7 +33,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const held = new Set<DatabaseSync>();
 
 /** The disk is in use, by another process or by another gateway of this one. */
-class DiskBusyError extends Error {
+export class DiskBusyError extends Error {
   override readonly name = 'DiskBusyError';
 }
 
@@ -79,6 +79,15 @@ export async function openDisk(path: string): Promise<Disk> {
     lock.release();
     throw error;
   }
+}
+
+/** A disk that a gateway has used: nothing is made where there is none. */
+export async function openUsedDisk(path: string): Promise<Disk> {
+  const root = resolve(path);
+  if ((await readIfThere(join(root, 'ledger-id'))) === undefined) {
+    throw new Error(`${root} is no disk of a gateway: it has no ledger-id.`);
+  }
+  return openDisk(root);
 }
 
 async function mustBeThere(path: string): Promise<Buffer> {

@@ -76,6 +76,16 @@ export async function openLedgerKeys(deps: {
   };
 }
 
+/**
+ * What signs on a disk that has no key of its own, for who has the disk and not its configuration: the version of Cloud
+ * KMS that was kept last. `undefined` where there is a key on the disk: those that come into force besides it are known.
+ */
+export async function keptSigning(path: string): Promise<Config['signing']> {
+  if ((await readIfThere(diskKeyFile(path))) !== undefined) return undefined;
+  const last = (await readVersions(path)).at(-1);
+  return last === undefined ? undefined : { kms: last.version };
+}
+
 function diskKeyFile(path: string): string {
   return join(path, 'keys', 'ledger.pem');
 }

@@ -18,7 +18,7 @@ export function createRefusing(deps: {
     if (deps.isStopping()) return 'shutting_down';
     // A connection that promises nothing goes on while nothing can be written.
     if (durability === 'memory') return undefined;
-    if (recorder.journal.failed()) return 'recording_unavailable';
+    if (recorder.journal.failed() || recorder.isTaken()) return 'recording_unavailable';
     if (pressure.isFull()) return 'recording_full';
     return unsealedAge(recorder, clock) > deps.config().maxUnsealedAge ? 'recording_behind' : undefined;
   };

@@ -87,7 +87,7 @@ function demoStore(cwd: string): string | undefined {
 }
 
 /** Audit objects have a store of their own: by default the configuration puts it at the same address with `-audit`. */
-function auditBeside(url: string): string | undefined {
+export function auditBeside(url: string): string | undefined {
   if (url.startsWith('gs://')) return `${url}-audit`;
   if (!url.startsWith('file:')) return undefined;
   const audit = `${url.replace(/\/+$/, '')}-audit`;

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { Context } from './context.ts';
 import { examples, type Finish, json, parsePort } from './options.ts';
+import type { SealCommandOptions } from './seal.ts';
 import type { StdioOptions } from './stdio.ts';
 
 export function addRunning(program: Command, context: Context, finish: Finish): void {
@@ -74,6 +75,30 @@ export function addRunning(program: Command, context: Context, finish: Finish): 
     .action(async (name: string, options: { config?: string; group?: string; json?: boolean }) => {
       const { runConnectionCheck } = await import('./connection-check.ts');
       finish(await runConnectionCheck(context, name, options));
+    });
+
+  program
+    .command('seal')
+    .description('seal by hand what is on a disk that no gateway uses')
+    .argument('<dir>', 'the disk: what was the gateway’s data')
+    .option('--store <url>', 'into this store (default: VERBATIM_STORE)')
+    .option('--audit-store <url>', 'the store of audit objects (default: the one beside the store)')
+    .option('--config <file>', 'take both, and the signing key, from the gateway’s configuration')
+    .option('--dry-run', 'only say what is there and what would be done')
+    .option('--accept-loss', 'where the journal is damaged: seal what is whole, tell the rest as a gap')
+    .option('--retire <reason>', 'also end every recording and close the ledger: no gateway uses the disk again')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      examples(
+        'npx verbatim seal /mnt/old-disk --dry-run',
+        'npx verbatim seal /mnt/old-disk --config gateway.yaml',
+        'npx verbatim seal /mnt/old-disk --config gateway.yaml --retire "zone b is given up"',
+      ),
+    )
+    .action(async (dir: string, options: SealCommandOptions) => {
+      const { runSeal } = await import('./seal.ts');
+      finish(await runSeal(context, dir, options));
     });
 
   program

@@ -53,6 +53,7 @@ function describe(context: Context, url: string, result: Verification): string[]
       counted(report.heartbeats, 'heartbeat'),
       counted(report.gaps, 'recorded gap'),
       ...(report.newest === undefined ? [] : [`newest ${report.newest}`]),
+      ...(report.closed === undefined ? [] : [`closed ${report.closed}`]),
     ];
     lines.push(escapeForTerminal(`Ledger ${report.ledger} `) + state);
     lines.push(escapeForTerminal(`  ${facts.join(', ')}`));

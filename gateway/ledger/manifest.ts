@@ -41,7 +41,8 @@ export type Manifest =
     })
   | (Base & {
       readonly kind: 'gap';
-      readonly session: string;
+      /** Absent where the whole disk is meant: any session's frames may be missing. */
+      readonly session?: string;
       readonly reason: string;
       readonly from: string;
       readonly to: string;
@@ -52,6 +53,11 @@ export type Manifest =
       readonly verifierKey: string;
       /** The key before it, which signs that one. */
       readonly previous: string;
+    })
+  | (Base & {
+      /** The disk was retired: the ledger ends here, and nothing comes after. */
+      readonly kind: 'closed';
+      readonly reason: string;
     });
 
 /** A kind that a later version wrote: kept and counted, not understood. `of` is the kind as written. */
@@ -89,8 +95,16 @@ const SCHEMAS = {
     previous: sha256.exactOptional(),
     clockOffset: z.number(),
   }),
-  gap: z.looseObject({ ...base, kind: z.literal('gap'), session: text, reason: text, from: time, to: time }),
+  gap: z.looseObject({
+    ...base,
+    kind: z.literal('gap'),
+    session: text.exactOptional(),
+    reason: text,
+    from: time,
+    to: time,
+  }),
   key: z.looseObject({ ...base, kind: z.literal('key'), verifierKey, previous: verifierKey }),
+  closed: z.looseObject({ ...base, kind: z.literal('closed'), reason: text }),
 } satisfies Record<Manifest['kind'], z.ZodType<Manifest>>;
 
 const FIELDS = {
@@ -99,6 +113,7 @@ const FIELDS = {
   heartbeat: ['v', 'kind', 'previous', 'clockOffset', 'at'],
   gap: ['v', 'kind', 'session', 'reason', 'from', 'to', 'at'],
   key: ['v', 'kind', 'verifierKey', 'previous', 'at'],
+  closed: ['v', 'kind', 'reason', 'at'],
 } as const satisfies Record<Manifest['kind'], readonly string[]>;
 
 /**

@@ -264,7 +264,7 @@ test('a process that dies at any step, done or not, and takes its disk along: wh
 
 test('a store that is down: what waits fails in time, nothing passes, sessions end; back again, all is delivered', async () => {
   const bucket = createTestBucket();
-  const recorder = await openTestRecorder({ folder, store: bucket.store, storeWithin: 50 });
+  const recorder = await openTestRecorder({ folder, store: bucket.store, storeWithin: 300 });
   const strand = await recorder.begin('a', BUCKET);
   await recorder.seal();
   const other = await recorder.begin('b', BUCKET);

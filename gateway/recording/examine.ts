@@ -23,6 +23,8 @@ export interface Examined {
   readonly oldest?: string;
   /** Bytes of frames that are in no round yet, by session. */
   readonly unsealed: ReadonlyMap<string, number>;
+  /** The file of the newest commit that is in no round yet. */
+  readonly newestFile?: number;
   readonly damage?: Damage;
 }
 
@@ -40,6 +42,8 @@ export interface Known {
   readonly strands: readonly StrandState[];
   /** Where an orderly stop left the journal's end. */
   readonly end?: Position;
+  /** Damage that was accepted: the journal counts up to `at`, and goes on with the file `next`. */
+  readonly loss?: { readonly at: Position; readonly next: number };
 }
 
 export async function examineJournal(files: JournalFiles, known: Known): Promise<Examined> {
@@ -51,19 +55,21 @@ export async function examineJournal(files: JournalFiles, known: Known): Promise
     strands: [...folded.strands.values()].map((state) => takeBack(state, folded.reached.get(state.session))),
     ...(folded.oldest === undefined ? {} : { oldest: folded.oldest }),
     unsealed: folded.unsealed,
+    ...(folded.newestFile === undefined ? {} : { newestFile: folded.newestFile }),
     ...(damage === undefined ? {} : { damage }),
   };
 }
 
 async function findWhole(
   files: JournalFiles,
-  { key, sealed }: Known,
+  { key, sealed, loss }: Known,
 ): Promise<{ found: Map<number, number>; damage?: Damage }> {
   // Bytes as a key are checked and copied anew by each HMAC.
   const chained = createSecretKey(key);
   const found = new Map<number, number>();
   const checked = new Map<number, CheckedFile>();
   for (const number of files.numbers) {
+    if (loss !== undefined && number > loss.at.file && number < loss.next) continue;
     // All of it is in stored segments; it is kept only until a checkpoint is over them.
     if (number < sealed.file) found.set(number, await files.size(number));
     else {
@@ -74,6 +80,7 @@ async function findWhole(
   // Behind its limit lies what was refused after a failed fsync, or cut off by an earlier start.
   const limits = new Map<number, number>();
   for (const { previous } of checked.values()) if (previous !== undefined) limits.set(previous.file, previous.length);
+  if (loss !== undefined) limits.set(loss.at.file, loss.at.offset);
   let end: Position = sealed;
   for (const [number, { length, damaged, previous }] of checked) {
     if (previous !== undefined && isAfter({ file: previous.file, offset: previous.length }, sealed)) {
@@ -100,6 +107,7 @@ interface Folded {
   readonly reached: ReadonlyMap<string, number>;
   readonly unsealed: ReadonlyMap<string, number>;
   readonly oldest?: string;
+  readonly newestFile?: number;
   readonly damage?: Damage;
 }
 
@@ -112,6 +120,15 @@ async function foldJournal(files: JournalFiles, found: Map<number, number>, know
   );
   const unsealed = new Map<string, number>();
   let oldest: string | undefined;
+  let newestFile: number | undefined;
+  const folded = (damage?: Damage): Folded => ({
+    strands,
+    reached,
+    unsealed,
+    ...(oldest === undefined ? {} : { oldest }),
+    ...(newestFile === undefined ? {} : { newestFile }),
+    ...(damage === undefined ? {} : { damage }),
+  });
   for (const [number, length] of [...found]) {
     const from = number === sealed.file ? sealed.offset : 0;
     if (number < sealed.file || from >= length) continue;
@@ -122,9 +139,9 @@ async function foldJournal(files: JournalFiles, found: Map<number, number>, know
       if (words !== undefined) {
         for (const later of [...found.keys()]) if (later > number) found.delete(later);
         found.set(number, at);
-        const damage = { at: { file: number, offset: at }, words };
-        return { strands, reached, unsealed, ...(oldest === undefined ? {} : { oldest }), damage };
+        return folded({ at: { file: number, offset: at }, words });
       }
+      newestFile = number;
       for (const [index, frame] of frames.entries()) {
         unsealed.set(frame.session, (unsealed.get(frame.session) ?? 0) + (lines[index]?.length ?? 0));
         reached.set(frame.session, frame.seq);
@@ -133,7 +150,7 @@ async function foldJournal(files: JournalFiles, found: Map<number, number>, know
       }
     }
   }
-  return { strands, reached, unsealed, ...(oldest === undefined ? {} : { oldest }) };
+  return folded();
 }
 
 /** Why a commit can't follow what was found before it; `undefined` where it does. */

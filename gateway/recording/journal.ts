@@ -70,6 +70,8 @@ export interface JournalOptions {
   readonly found: ReadonlyMap<number, number>;
   /** Where sealing stands. */
   readonly sealed: Position;
+  /** The least number of a new file. */
+  readonly firstNumber?: number;
   /** When the oldest found line that is not sealed was recorded, milliseconds; unknown where absent. */
   readonly oldest?: number;
   readonly now: () => number;
@@ -88,7 +90,7 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
   const fs = options.fileSystem ?? nodeFileSystem;
   const lengths = new Map(options.found);
   const reader = createJournalReader(fs, journalPath);
-  let nextNumber = Math.max(0, ...lengths.keys(), options.sealed.file) + 1;
+  let nextNumber = Math.max(0, ...lengths.keys(), options.sealed.file, (options.firstNumber ?? 0) - 1) + 1;
   let sealedTo = options.sealed;
   let current: OpenFile | undefined;
   let queue: Waiting[] = [];

@@ -24,6 +24,8 @@ export interface LedgerReport {
   readonly root?: string;
   /** Time of the newest manifest under a checkpoint. */
   readonly newest?: string;
+  /** When its disk was retired: the ledger ends there. Absent where it goes on, or its disk is lost. */
+  readonly closed?: string;
   /** Manifests stored that no checkpoint covers yet. */
   readonly pending: number;
 }
@@ -50,6 +52,7 @@ export async function verifyLedger(
   const cursor = createLedgerCursor(store, ledger);
   const counts = { checkpoints: 0, leaves: 0, heartbeats: 0, gaps: 0 };
   let newest: string | undefined;
+  let closed: string | undefined;
   let root: string | undefined;
   let key: LedgerReport['key'];
   let verifier: LedgerVerifier | undefined;
@@ -59,6 +62,8 @@ export async function verifyLedger(
     counts.checkpoints++;
     problems.push(...batch.problems);
     for (const { manifest, entries } of batch.manifests) {
+      if (closed !== undefined) problems.push(afterClosed(entries, closed));
+      if (manifest.kind === 'closed') closed = manifest.at;
       counts.leaves++;
       if (manifest.kind === 'heartbeat') counts.heartbeats++;
       if (manifest.kind === 'gap') counts.gaps++;
@@ -103,6 +108,7 @@ export async function verifyLedger(
       ...counts,
       ...(root === undefined ? {} : { root }),
       ...(newest === undefined ? {} : { newest }),
+      ...(closed === undefined ? {} : { closed }),
       pending: rest.manifests.length,
     },
     problems,
@@ -141,6 +147,10 @@ function vouched(signed: LedgerReport['keys'], given: readonly string[]): Ledger
 function keyForeign(ledger: string): Problem {
   const words = 'No checkpoint of this ledger is signed by a key that was given.';
   return { code: 'checkpoint_signature', object: checkpointName(ledger, 0), words };
+}
+
+function afterClosed(object: string, closed: string): Problem {
+  return { code: 'ledger_closed', object, words: `The ledger was closed at ${closed}, and this comes after it.` };
 }
 
 function keyUnknown(ledger: string): Problem {

@@ -11,7 +11,7 @@ import { type FileSystem, nodeFileSystem } from './file-system.ts';
 import type { RecordedPrincipal, SessionStart } from './frame.ts';
 import { createJournal, type Journal } from './journal.ts';
 import type { Signers } from './ledger-signing.ts';
-import { type Pause, recover } from './recover.ts';
+import { type Recovered, recover } from './recover.ts';
 import type { Reserve } from './reserve.ts';
 import { createSealer, type SealerEvents } from './sealer.ts';
 import { createStrand, newStrandState, type Strand, type StrandState } from './strand.ts';
@@ -34,7 +34,15 @@ export interface Recorder {
   end(strand: Strand, reason: string): Promise<void>;
   /** Seals everything that is durable by now. */
   seal(): Promise<void>;
+  /** Whether another owner stores under this ledger's names: what is recorded here can't become evidence. */
+  isTaken(): boolean;
   heartbeat(): Promise<void>;
+  /** Retires the disk: ends every strand, seals everything and closes the ledger. Nothing else may use the recorder then. */
+  retire(reason: string): Promise<void>;
+  /** Whether everything that is durable is stored and under a stored checkpoint. */
+  isSealed(): boolean;
+  /** Whether the ledger is closed, under a stored checkpoint. */
+  isClosed(): boolean;
   /** The gap frames that this start wrote, since the last stop was a crash, or long ago. */
   readonly gaps: readonly Gap[];
   stop(): Promise<void>;
@@ -56,6 +64,8 @@ export interface RecorderOptions extends Signers {
   readonly events: SealerEvents;
   readonly fileSystem?: FileSystem;
   readonly writeAhead?: WriteAhead;
+  /** Also a disk whose ledger is closed: what was not stored yet can be. */
+  readonly evenClosed?: true;
   readonly journalLimits?: { readonly fileLimit?: number; readonly recordLimit?: number };
   /** What the disk has for it, and who may use that. */
   readonly pressure?: RecorderPressure;
@@ -70,7 +80,7 @@ export interface RecorderPressure {
 }
 
 export interface Gap {
-  readonly kind: 'crash' | 'detached';
+  readonly kind: 'crash' | 'detached' | 'loss';
   readonly session: string;
   readonly reason: string;
   readonly from: string;
@@ -99,13 +109,16 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     options.writeAhead ??
     createWriteAhead(options.path, async () => (await pressure?.reserve.give('sealing')) ?? false);
   const disk = { folder, key: options.journalKey, fileSystem: options.fileSystem ?? nodeFileSystem };
-  const recovered = await recover({ ...disk, ledger, writeAhead });
+  const evenClosed = options.evenClosed === undefined ? {} : { evenClosed: options.evenClosed };
+  const recovered = await recover({ ...disk, ledger, writeAhead, ...evenClosed });
+  const { loss } = recovered.unfinished?.after ?? recovered.state;
   const journal = await createJournal({
     ...disk,
     found: recovered.found,
     sealed: recovered.unfinished?.after.sealed ?? recovered.state.sealed,
     now: () => clock.millis(),
     makeRoom: async () => (await pressure?.reserve.give('journal')) ?? false,
+    ...(loss === undefined ? {} : { firstNumber: loss.next }),
     ...(recovered.oldest === undefined ? {} : { oldest: Date.parse(recovered.oldest) }),
     ...(options.journalLimits ?? {}),
   });
@@ -172,7 +185,8 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     accounts.get(state.session)?.add(recovered.unsealed.get(state.session) ?? 0);
   }
   await writeAhead.writeState(running);
-  const gaps = await closeWhatIsOpen([...strands.values()], recovered.pause, clock.micros());
+  const pauses = gapsOf(recovered, clock.micros());
+  const gaps = await closeWhatIsOpen([...strands.values()], pauses);
   if (strands.size > 0 || recovered.unfinished !== undefined) sealer.notice(false);
 
   return {
@@ -202,6 +216,16 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
       await Promise.all([...endOpen(strand), strand.note({ type: 'strand.end', reason })]);
     },
     seal: sealer.seal,
+    isTaken: sealer.isTaken,
+    isSealed: sealer.isSealed,
+    isClosed: sealer.isClosed,
+    async retire(reason) {
+      const open = [...strands.values()].filter(({ state }) => state.endedAt === undefined);
+      await Promise.all(
+        open.flatMap((strand) => [...endOpen(strand), strand.note({ type: 'strand.end', reason: 'retired' })]),
+      );
+      await sealer.close(reason);
+    },
     heartbeat: sealer.heartbeat,
     async stop() {
       try {
@@ -238,17 +262,16 @@ export function newSystemSession(): string {
  * An exchange that has no end gets one, `unknown`, since its answer may or may not have come; and a gap says from when to
  * when this disk had nobody. A system strand belongs to one process: it ends here.
  */
-async function closeWhatIsOpen(strands: Strand[], pause: Pause | undefined, now: number): Promise<Gap[]> {
+async function closeWhatIsOpen(strands: Strand[], pauses: readonly Pausing[]): Promise<Gap[]> {
   const commits: Promise<void>[] = [];
   const gaps: Gap[] = [];
-  const gap = gapOf(pause, now);
   for (const strand of strands) {
     if (strand.state.endedAt !== undefined) continue;
     commits.push(...endOpen(strand));
-    if (gap !== undefined) {
-      const { reason, from, to } = gap;
+    for (const pause of pauses) {
+      const { reason, from, to } = pause;
       commits.push(strand.note({ type: 'gap', gap: { reason, from, to } }));
-      gaps.push({ session: strand.session, ...gap });
+      gaps.push({ session: strand.session, ...pause });
     }
     if (strand.session.startsWith('sys_')) commits.push(strand.note({ type: 'strand.end', reason: 'restart' }));
   }
@@ -256,12 +279,24 @@ async function closeWhatIsOpen(strands: Strand[], pause: Pause | undefined, now:
   return gaps;
 }
 
-function gapOf(pause: Pause | undefined, micros: number): Omit<Gap, 'session'> | undefined {
-  if (pause === undefined) return undefined;
+type Pausing = Omit<Gap, 'session'>;
+
+function gapsOf(recovered: Recovered, micros: number): Pausing[] {
+  const gaps: Pausing[] = [];
+  const { loss, sealed } = recovered.unfinished?.after ?? recovered.state;
+  // Said in the first commit after the loss: where there is one, it has been said.
+  if (loss !== undefined && Math.max(recovered.newestFile ?? 0, sealed.file) < loss.next) {
+    const { reason, from, to } = loss;
+    gaps.push({ kind: 'loss', reason, from, to });
+  }
+  const { pause } = recovered;
+  if (pause === undefined) return gaps;
   const to = isoMicros(micros);
-  if (pause.kind === 'crash') return { kind: 'crash', reason: REASONS.crash, from: pause.last, to };
-  if (micros / 1000 - pause.from < DETACHED_MS) return undefined;
-  return { kind: 'detached', reason: REASONS.detached, from: isoMicros(pause.from * 1000), to };
+  if (pause.kind === 'crash') gaps.push({ kind: 'crash', reason: REASONS.crash, from: pause.last, to });
+  else if (micros / 1000 - pause.from >= DETACHED_MS) {
+    gaps.push({ kind: 'detached', reason: REASONS.detached, from: isoMicros(pause.from * 1000), to });
+  }
+  return gaps;
 }
 
 /** An exchange whose end could not be recorded (its commit was refused) gets one before its strand ends. */

@@ -9,10 +9,11 @@ import { emptyFrontier } from '../ledger/tree.ts';
 import { type Examined, examineJournal, type JournalFiles } from './examine.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
 import { journalName, journalNumber } from './journal-file.ts';
+import { LedgerTakenError } from './own-names.ts';
 import type { LedgerState, Round, WriteAhead } from './write-ahead.ts';
 
 /** What a disk holds: the state that sealing left, and behind it what the journal holds. */
-interface Found extends Examined {
+export interface Found extends Examined {
   readonly state: LedgerState;
   readonly unfinished?: Round;
 }
@@ -34,6 +35,19 @@ export interface RecoverOptions {
   readonly key: Buffer;
   readonly writeAhead: WriteAhead;
   readonly fileSystem?: FileSystem;
+  /** Also a disk whose ledger is closed: what was not stored yet can be. */
+  readonly evenClosed?: true;
+}
+
+/** The disk is retired. */
+class LedgerClosedError extends Error {
+  override readonly name = 'LedgerClosedError';
+
+  constructor(at: string) {
+    super(
+      `The ledger of this disk was closed at ${at}: the disk is retired. Give the gateway an empty folder as its data.`,
+    );
+  }
 }
 
 /** Something that was acknowledged once is broken or gone. */
@@ -41,12 +55,12 @@ class DamagedDiskError extends Error {
   override readonly name = 'DamagedDiskError';
 
   constructor(words: string) {
-    super(`${words} Nothing was changed. Keep the disk and see docs/operations.md.`);
+    super(`${words} Nothing was changed. Keep the disk; verbatim seal saves what is whole of it (docs/operations.md).`);
   }
 }
 
 /** What the disk holds, damaged or not. Changes nothing. */
-async function examineDisk(options: RecoverOptions): Promise<Found> {
+export async function examineDisk(options: RecoverOptions): Promise<Found> {
   const { folder, ledger, key, writeAhead } = options;
   const stored = await writeAhead.readState();
   if (stored !== undefined && stored.ledger !== ledger) {
@@ -56,14 +70,26 @@ async function examineDisk(options: RecoverOptions): Promise<Found> {
   const base = stored ?? newState(ledger);
   // A round older than the state was finished: only its file is left over.
   const unfinished = round !== undefined && round.after.nextEntries === base.nextEntries + 1 ? round : undefined;
-  const { sealed, strands } = unfinished?.after ?? base;
-  const end = base.end === undefined ? {} : { end: base.end };
-  const examined = await examineJournal(await filesIn(folder), { key, ledger, sealed, strands, ...end });
+  const current = unfinished?.after ?? base;
+  const { sealed, strands } = current;
+  const { loss } = current;
+  const examined = await examineJournal(await filesIn(folder), {
+    key,
+    ledger,
+    sealed,
+    strands,
+    // What an orderly stop left was damaged later.
+    ...(base.end === undefined || loss !== undefined ? {} : { end: base.end }),
+    ...(loss === undefined ? {} : { loss }),
+  });
   return { ...examined, state: base, ...(unfinished === undefined ? {} : { unfinished }) };
 }
 
 export async function recover(options: RecoverOptions): Promise<Recovered> {
   const found = await examineDisk(options);
+  if (found.state.taken !== undefined) throw new LedgerTakenError(found.state.taken);
+  const { closed } = found.unfinished?.after ?? found.state;
+  if (closed !== undefined && options.evenClosed !== true) throw new LedgerClosedError(closed);
   if (found.damage !== undefined) throw new DamagedDiskError(found.damage.words);
   await syncFiles(options.folder, found.found.keys(), options.fileSystem ?? nodeFileSystem);
   const { stopped } = found.state;

@@ -14,7 +14,7 @@ import { createLineGroup, type LineGroup, type Part, seqOf, sessionOf } from './
 import { segmentName, summaryName } from './objects.ts';
 import type { StrandState } from './strand.ts';
 import { snapshotOf } from './strand-snapshot.ts';
-import type { LedgerState, Round, StoredObject } from './write-ahead.ts';
+import type { LedgerState, Loss, Round, StoredObject } from './write-ahead.ts';
 
 /** Journal bytes that one round takes at most: a bound of memory, not of durability. */
 export const ROUND_LIMIT = 32 * 1024 * 1024;
@@ -33,6 +33,8 @@ export interface RoundInput {
   readonly heartbeat?: { readonly clockOffset: number };
   /** A key to announce, and the one before it. */
   readonly key?: { readonly verifierKey: string; readonly previous: string };
+  /** Why the ledger is closed: with this round, if it takes all that the journal holds. */
+  readonly close?: string;
   /** The gateway stops: carried lines are sealed too. */
   readonly last: boolean;
   /** Journal bytes that it takes at most, or one record; `ROUND_LIMIT` where absent. */
@@ -68,6 +70,8 @@ export async function buildRound(input: RoundInput): Promise<BuiltRound | undefi
   }
   if (input.heartbeat !== undefined) building.addHeartbeat(input.heartbeat.clockOffset);
   if (input.key !== undefined) building.addKey(input.key);
+  if (input.state.loss !== undefined) building.addLoss(input.state.loss);
+  if (input.close !== undefined && !isAfter(input.journal.end(), to)) building.addClosed(input.close);
   return building.finish(to, taken);
 }
 
@@ -115,7 +119,7 @@ function createBuilding(input: RoundInput) {
   const manifests: string[] = [];
   const objects: StoredObject[] = [];
   const moves = new Map<string, StrandMove>();
-  let { keys } = state;
+  let { keys, loss, closed } = state;
 
   function note(manifest: Manifest): void {
     manifests.push(encodeManifest(manifest));
@@ -194,6 +198,18 @@ function createBuilding(input: RoundInput) {
       note({ v: 1, kind: 'key', verifierKey, previous, at });
     },
 
+    addLoss(lost: Loss): void {
+      if (lost.told === true) return;
+      const { reason, from, to } = lost;
+      note({ v: 1, kind: 'gap', reason, from, to, at });
+      loss = { ...lost, told: true };
+    },
+
+    addClosed(reason: string): void {
+      note({ v: 1, kind: 'closed', reason, at });
+      closed = at;
+    },
+
     finish(to: Position, taken: ReadonlyMap<string, number>): BuiltRound | undefined {
       if (manifests.length === 0 && !isAfter(to, state.sealed)) return undefined;
       let { frontier } = state;
@@ -204,6 +220,8 @@ function createBuilding(input: RoundInput) {
         frontier,
         nextEntries: state.nextEntries + (manifests.length > 0 ? 1 : 0),
         ...(keys === undefined ? {} : { keys }),
+        ...(loss === undefined ? {} : { loss }),
+        ...(closed === undefined ? {} : { closed }),
         strands: begun(strands).flatMap((strand) => applyMove(strand, moves.get(strand.session))),
       };
       if (manifests.length > 0) {

@@ -20,6 +20,7 @@ import type { Store } from '../store/store.ts';
 import type { Journal } from './journal.ts';
 import { isAfter } from './journal-file.ts';
 import { createLedgerSigning, SignerDownError, type Signers } from './ledger-signing.ts';
+import { createOwnNames, LedgerTakenError } from './own-names.ts';
 import { isNoSpace } from './reserve.ts';
 import { type BuiltRound, begun, buildRound, ROUND_LIMIT, sha256 } from './round.ts';
 import type { Strand } from './strand.ts';
@@ -33,6 +34,8 @@ export interface SealerEvents {
   unsigned(info: { ledger: string; verifierKey: string; error: Error }): void;
   /** A stored checkpoint covers the announcement of this key: it signs from now on, and the one before has no more use. */
   keyChanged(info: { ledger: string; verifierKey: string; number: number }): void;
+  /** Another owner stores under this ledger's names: nothing more is sealed here, now and after a restart. */
+  taken(info: { ledger: string; object: string; error: Error }): void;
   failed(error: Error): void;
   /** A gap frame is durable. */
   gap?(): void;
@@ -50,6 +53,14 @@ export interface Sealer {
   announceKey(): Promise<void>;
   /** The key that signs the next checkpoint, and the one that does so when all announcements are covered. */
   keys(): { readonly inForce: string; readonly announced: string };
+  /** Seals everything and ends the ledger. Whoever calls it lets nothing be appended any more. */
+  close(reason: string): Promise<void>;
+  /** Whether everything that is durable is stored and under a stored checkpoint. */
+  isSealed(): boolean;
+  /** Whether the ledger is closed, under a stored checkpoint. */
+  isClosed(): boolean;
+  /** Whether the ledger was found to have another owner. */
+  isTaken(): boolean;
   /** Seals what it can and writes that the stop was orderly. */
   stop(): Promise<void>;
 }
@@ -84,6 +95,7 @@ const LEAST_ROUND = 64 * 1024;
 export function createSealer(deps: SealerDeps): Sealer {
   const { journal, writeAhead, store, clock, strands, events } = deps;
   const signing = createLedgerSigning(deps);
+  const names = createOwnNames(store, deps.unfinished?.objects.map(({ name }) => name) ?? []);
   let state = deps.state;
   let unfinished = deps.unfinished;
   let timer: NodeJS.Timeout | undefined;
@@ -105,10 +117,12 @@ export function createSealer(deps: SealerDeps): Sealer {
   let roundLimit = ROUND_LIMIT;
   /** Of the round under way; none of one that this start found. */
   let takenBytes: ReadonlyMap<string, number> = new Map();
+  let taken = false;
+  let closing: string | undefined;
 
   function schedule(afterMs: number): void {
     const at = performance.now() + afterMs;
-    if (at >= due || stopping) return;
+    if (at >= due || stopping || taken) return;
     clearTimeout(timer);
     due = at;
     timer = setTimeout(() => {
@@ -133,6 +147,7 @@ export function createSealer(deps: SealerDeps): Sealer {
   }
 
   async function sealOnce(): Promise<void> {
+    if (taken) return;
     const goal = journal.end();
     // A signer that is down is tried again in its own time, not with each frame that waits for the store.
     const mayAsk = asked || !signerDown;
@@ -142,7 +157,7 @@ export function createSealer(deps: SealerDeps): Sealer {
       // While the signer is down segments and entries go on, and one later checkpoint covers them all.
       let unsigned: SignerDownError | undefined;
       for (let more = true; more; ) {
-        more = (await round()) && (beat || announcing || isAfter(goal, state.sealed));
+        more = (await round()) && (beat || announcing || isClosing() || isAfter(goal, state.sealed));
         if (mayAsk && !isCovered() && unsigned === undefined) unsigned = await tryCheckpoint();
       }
       storeDown = false;
@@ -152,6 +167,7 @@ export function createSealer(deps: SealerDeps): Sealer {
       await removeSealed();
       failures = 0;
     } catch (error) {
+      if (error instanceof LedgerTakenError) return giveUp(error);
       failures++;
       signerDown = error instanceof SignerDownError;
       storeDown = !signerDown;
@@ -159,6 +175,15 @@ export function createSealer(deps: SealerDeps): Sealer {
       const most = storeDown && deps.isAwaited() ? AWAITED_BACKOFF_MS : MOST_BACKOFF_MS;
       schedule(Math.min(most, 250 * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2));
     }
+  }
+
+  /** Written down first: a start that tried this round again would take the other's bytes for its own. */
+  async function giveUp(error: LedgerTakenError): Promise<void> {
+    taken = true;
+    clearTimeout(timer);
+    state = { ...state, taken: error.object };
+    events.taken({ ledger: state.ledger, object: error.object, error });
+    await writeAhead.writeState(state).catch((cause: unknown) => report(cause));
   }
 
   function report(error: unknown): void {
@@ -192,6 +217,10 @@ export function createSealer(deps: SealerDeps): Sealer {
     return state.frontier.size === state.checkpointed;
   }
 
+  function isSealed(): boolean {
+    return unfinished === undefined && isCovered() && journal.oldestUnsealed() === undefined;
+  }
+
   /** Finishes the round under way, or makes and stores the next; resolves false where there was nothing to do. */
   async function round(): Promise<boolean> {
     if (unfinished !== undefined) {
@@ -199,6 +228,7 @@ export function createSealer(deps: SealerDeps): Sealer {
       return true;
     }
     if (behind) await keepState();
+    if (state.closed !== undefined) return false;
     const heartbeat = beat ? { clockOffset: Math.round(clock.offset()) } : undefined;
     const key = keyToAnnounce();
     const built = await buildRound({
@@ -210,7 +240,8 @@ export function createSealer(deps: SealerDeps): Sealer {
       now: clock.millis(),
       ...(heartbeat === undefined ? {} : { heartbeat }),
       ...(key === undefined ? {} : { key }),
-      last: stopping,
+      ...(closing === undefined ? {} : { close: closing }),
+      last: stopping || closing !== undefined,
     });
     if (built === undefined) return false;
     if (built.round.objects.length === 0) {
@@ -245,6 +276,10 @@ export function createSealer(deps: SealerDeps): Sealer {
     return true;
   }
 
+  function isClosing(): boolean {
+    return closing !== undefined && state.closed === undefined;
+  }
+
   function keyToAnnounce(): { verifierKey: string; previous: string } | undefined {
     const { verifierKey } = deps.signer;
     const previous = signing.announced(state);
@@ -269,10 +304,10 @@ export function createSealer(deps: SealerDeps): Sealer {
     // Entries name the segments: they go last, so that no reader meets a manifest without its object.
     const objects = written.objects.slice(0, -1);
     for (let at = 0; at < objects.length; at += PARALLEL) {
-      await Promise.all(objects.slice(at, at + PARALLEL).map(({ name, bytes }) => store.create(name, bytes)));
+      await Promise.all(objects.slice(at, at + PARALLEL).map(names.create));
     }
     const entries = written.objects.at(-1);
-    if (entries !== undefined) await store.create(entries.name, entries.bytes);
+    if (entries !== undefined) await names.create(entries);
     state = written.after;
     behind = true;
     unfinished = undefined;
@@ -348,6 +383,13 @@ export function createSealer(deps: SealerDeps): Sealer {
       announcing = true;
       await seal();
     },
+    async close(reason) {
+      closing = reason;
+      await seal();
+    },
+    isSealed,
+    isClosed: () => state.closed !== undefined && isCovered(),
+    isTaken: () => taken,
     keys: () => ({ inForce: signing.inForce(state), announced: signing.announced(state) }),
     async stop() {
       await seal();
@@ -356,7 +398,11 @@ export function createSealer(deps: SealerDeps): Sealer {
       // A store that has just failed is not waited for once more: whoever stops a gateway gives it so many seconds.
       if (!storeDown) await seal();
       // Also where the store or the signer is down: what waits for them is on this disk, and nobody was cut off.
-      await writeAhead.writeState({ ...state, stopped: clock.millis(), end: journal.end() });
+      // Where all is sealed nothing is left of the journal that was damaged, and the ledger has its gap.
+      const { loss, ...rest } = state;
+      const isOver = loss?.told === true && isSealed();
+      const kept = loss === undefined || isOver ? {} : { loss };
+      await writeAhead.writeState({ ...rest, ...kept, stopped: clock.millis(), end: journal.end() });
     },
   };
 }

@@ -39,8 +39,7 @@ export const START: SessionStart['start'] = {
 };
 
 /** A store with the configuration and policy that `START` names. */
-export async function createTestStore(): Promise<Store> {
-  const store = createMemoryStore();
+export async function createTestStore(store: Store = createMemoryStore()): Promise<Store> {
   await store.create(configurationName(START.configuration), CONFIGURATION);
   await store.create(policyName(START.policy), POLICY);
   return store;
@@ -79,6 +78,7 @@ export async function openTestRecorder(options: {
   pressure?: RecorderPressure;
   /** Between the sealer and the disk. */
   writeAhead?: (real: WriteAhead) => Partial<WriteAhead>;
+  evenClosed?: true;
 }): Promise<TestRecorder> {
   const { folder, store, signer = SIGNER, fileSystem = nodeFileSystem, dying = createDying(), fileLimit } = options;
   const failures: Error[] = [];
@@ -105,12 +105,14 @@ export async function openTestRecorder(options: {
       heartbeat: () => {},
       unsigned: ({ error }) => void failures.push(error),
       keyChanged: ({ verifierKey }) => void changedKeys.push(verifierKey),
+      taken: ({ error }) => void failures.push(error),
       failed: (error) => void failures.push(error),
     },
     fileSystem: dying.fileSystem(fileSystem),
     writeAhead: dying.writeAhead(writeAhead),
     ...(fileLimit === undefined ? {} : { journalLimits: { fileLimit } }),
     ...(options.pressure === undefined ? {} : { pressure: options.pressure }),
+    ...(options.evenClosed === undefined ? {} : { evenClosed: options.evenClosed }),
     ...(options.storeWithin === undefined ? {} : { storeWithin: options.storeWithin }),
     ...(options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit }),
   });

@@ -35,8 +35,25 @@ export interface LedgerState {
   readonly strands: readonly StrandState[];
   /** Written by an orderly stop, milliseconds; absent while running, so that its absence at start means a crash. */
   readonly stopped?: number;
+  /** When the ledger was closed: its disk is retired. */
+  readonly closed?: string;
+  readonly loss?: Loss;
+  /** An object that another owner of this ledger has stored: nothing more may be sealed from this disk. */
+  readonly taken?: string;
   /** With `stopped`: where the journal ended. Absent in what older versions wrote. */
   readonly end?: Position;
+}
+
+/** What a damaged journal lost, and somebody accepted: the ledger says so, and the journal counts up to `at` alone. */
+export interface Loss {
+  readonly at: Position;
+  /** New journal files begin with this number; those between are as lost as what lies behind `at`. */
+  readonly next: number;
+  readonly reason: string;
+  readonly from: string;
+  readonly to: string;
+  /** The ledger has its gap. */
+  readonly told?: true;
 }
 
 /** One object to store, with its exact bytes. */
@@ -68,6 +85,18 @@ const stateSchema = z.looseObject({
   checkpointed: z.int(),
   keys: z.array(z.looseObject({ verifierKey: z.string(), leaf: z.int() })).optional(),
   stopped: z.number().optional(),
+  taken: z.string().optional(),
+  closed: z.string().optional(),
+  loss: z
+    .looseObject({
+      at: position,
+      next: z.int(),
+      reason: z.string(),
+      from: z.string(),
+      to: z.string(),
+      told: z.literal(true).optional(),
+    })
+    .optional(),
   end: position.optional(),
   strands: z.array(
     z.looseObject({

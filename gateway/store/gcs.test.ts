@@ -232,9 +232,9 @@ describe('what an identity may', () => {
     assert.equal(guarded.objects(bucket).get('a/b')?.bytes.toString(), BYTES.toString());
     await assert.rejects(store.get('a/b'), { code: 'permission_denied', message: /storage\.objects\.get/ });
     await assert.rejects(listed(store), { code: 'permission_denied', message: /roles\/storage\.objectViewer/ });
-    // Whose it is can't be known without reading: the ledger takes it for stored (write-ahead.ts).
+    // Whose it is can't be known without reading; it was not there when this call began.
     guarded.fault({ fault: 'persist-then-reset', times: 1, operation: 'objects.insert' });
-    assert.equal(await store.create('a/c', BYTES), 'exists');
+    assert.equal(await store.create('a/c', BYTES), 'created');
     assert.equal(guarded.objects(bucket).get('a/c')?.bytes.toString(), BYTES.toString());
   });
 

@@ -83,16 +83,19 @@ export function createGcsStore(
 
   /**
    * Whether the object that is there is the one of this very call: an attempt may have created it whose answer was lost,
-   * or that arrived twice.
+   * or that arrived twice. `first`: no attempt came before.
    */
-  function whose(name: string, creation: string): Promise<Ended<'created' | 'exists'>> {
+  function whose(name: string, creation: string, first: boolean): Promise<Ended<'created' | 'exists'>> {
     const path = `${pathOf(name)}?fields=metadata`;
     return once<unknown, 'created' | 'exists'>(
       'get',
       () => client.ask(path, { within: timing.readWithin }),
       (answer) => {
-        // Who may create and not read can't know. `exists` is what its names mean: "stored" (store.ts).
-        if (answer.status === 401 || answer.status === 403) return { kind: 'done', value: 'exists' };
+        // Who may create and not read knows of the first attempt alone. A later one meets what the first has stored, but
+        // for a rare chance: `exists` must be true, since who owns its names alone stops at it.
+        if (answer.status === 401 || answer.status === 403) {
+          return { kind: 'done', value: first ? 'exists' : 'created' };
+        }
         if (answer.status === 200) {
           return { kind: 'done', value: creationOf(answer.content) === creation ? 'created' : 'exists' };
         }
@@ -111,10 +114,14 @@ export function createGcsStore(
     const crc32c = sumOf(copy);
     const { path, post } = upload({ bucket, name, bytes: copy, crc32c, creation });
     const within = timing.writeWithin + copy.byteLength / BYTES_PER_MS;
+    let attempts = 0;
     return retry.create(() =>
       once<unknown, 'created' | 'exists'>(
         'create',
-        () => client.ask(path, { within, post }),
+        () => {
+          attempts++;
+          return client.ask(path, { within, post });
+        },
         (answer) => {
           if (answer.status === 200) {
             // Another sum is not Google's answer to these bytes. The next attempt finds out what is stored.
@@ -122,7 +129,7 @@ export function createGcsStore(
               ? { kind: 'done', value: 'created' }
               : { kind: 'again', error: garbled(bucket) };
           }
-          if (answer.status === 412 || isThere(answer)) return whose(name, creation);
+          if (answer.status === 412 || isThere(answer)) return whose(name, creation, attempts === 1);
           // The bytes were changed on their way.
           if (answer.status === 400 && /CRC32C/i.test(saidIn(answer).message)) {
             return { kind: 'again', error: garbled(bucket) };

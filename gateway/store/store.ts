@@ -11,7 +11,8 @@ export interface Store {
    * Creates the object with exactly these bytes, durably, or leaves the one that is there.
    * Resolves `created` only when the bytes would survive a power cut; rejects if that is not known: it may be there or not,
    * and a call with the same bytes and name is safe. Of callers who may read, exactly one is told `created`. Who may only
-   * create in a bucket can be told `exists` of an object of its own: for names that nobody else uses it means "stored".
+   * create in a bucket can be told `created` of what another created first, where an answer was lost; never `exists` of
+   * what this very call created.
    */
   create(name: string, bytes: Uint8Array): Promise<'created' | 'exists'>;
   /** The object's whole bytes, or `undefined` where there is none. */
