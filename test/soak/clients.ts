@@ -10,10 +10,14 @@ export interface SoakClients {
   /** Calls on keep-alive connections to this gateway until `over` resolves and the last call has come back. */
   callUntil(origin: string, over: Promise<unknown>): Promise<void>;
   readonly tally: Readonly<Tally>;
+  /** What was acknowledged, by kind. */
+  readonly kinds: Readonly<Record<Kind, number>>;
   close(): void;
 }
 
 export type Tally = Record<'calls' | 'acknowledged' | 'cut' | Fate, number>;
+/** `answer`: a POST of the client's that answers what the server asked during a sampling call. */
+export type Kind = (typeof SHARES)[number][0] | 'answer';
 type Fate = 'not_forwarded' | 'outcome_withheld';
 
 export interface SoakClientsOptions {
@@ -33,14 +37,21 @@ interface Outcome {
 
 const ASKS = Buffer.from('"method":"sampling/createMessage"');
 /** Of 100 calls so many are of each kind. */
-const KINDS = { json: 50, sse: 26, sampling: 14, broken: 5, malformed: 5 };
-const KIND_OF = Object.entries(KINDS).flatMap(([kind, share]) => Array<string>(share).fill(kind));
+const SHARES = [
+  ['json', 50],
+  ['sse', 26],
+  ['sampling', 14],
+  ['broken', 5],
+  ['malformed', 5],
+] as const;
+const KIND_OF = SHARES.flatMap(([kind, share]) => Array<(typeof SHARES)[number][0]>(share).fill(kind));
 const LONGEST_PADDING = 40_000;
 
 export function createSoakClients(options: SoakClientsOptions): SoakClients {
   const { random, token, path } = options;
   const ledger = createLedgerFile(options.ledger);
   const tally: Tally = { calls: 0, acknowledged: 0, cut: 0, not_forwarded: 0, outcome_withheld: 0 };
+  const kinds = { json: 0, sse: 0, sampling: 0, broken: 0, malformed: 0, answer: 0 };
   let serial = 0;
 
   function callOnce(pool: Pool, auth: string, sent: Buffer, onData?: (received: Buffer) => void): Promise<Outcome> {
@@ -73,11 +84,12 @@ export function createSoakClients(options: SoakClientsOptions): SoakClients {
     });
   }
 
-  function note(key: number, sent: Buffer, { state, status, received }: Outcome): void {
+  function note(key: number, kind: Kind, sent: Buffer, { state, status, received }: Outcome): void {
     if (state === 'unsent') return;
     const fate = state === 'whole' ? fateIn(received) : undefined;
     tally.calls++;
     tally[state === 'cut' ? 'cut' : (fate ?? 'acknowledged')]++;
+    if (state === 'whole' && fate === undefined) kinds[kind]++;
     ledger.note(key, state, status, fate ?? '-', hash('sha256', sent), received.length, hash('sha256', received));
   }
 
@@ -95,19 +107,20 @@ export function createSoakClients(options: SoakClientsOptions): SoakClients {
     const answer = async (): Promise<void> => {
       const model = '"role":"assistant","content":{"type":"text","text":"é!"},"model":"m"';
       const answered = Buffer.from(`{"jsonrpc":"2.0","id":"s${id}","result":{${model}}}`);
-      note(2 * id + 1, answered, await callOnce(pool, auth, answered));
+      note(2 * id + 1, 'answer', answered, await callOnce(pool, auth, answered));
     };
     const onData = (received: Buffer): void => {
       if (answering === undefined && received.includes(ASKS)) answering = answer();
     };
     const outcome = await callOnce(pool, auth, sent, kind === 'sampling' ? onData : undefined);
-    note(2 * id, sent, outcome);
+    note(2 * id, kind, sent, outcome);
     await answering;
     return outcome.state !== 'unsent';
   }
 
   return {
     tally,
+    kinds,
     async callUntil(origin, over) {
       // An answer has a connection beside that of the call that waits for it.
       const pool = new Pool(origin, { connections: 2 * options.clients, pipelining: 1 });

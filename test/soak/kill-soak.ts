@@ -16,7 +16,7 @@ import { openStore } from '../../gateway/store/open.ts';
 import { configurationFor, freePort } from '../gateway-under-test.ts';
 import { startIssuer } from '../issuer.ts';
 import { type Checked, check } from './check.ts';
-import { createSoakClients, type Tally } from './clients.ts';
+import { createSoakClients, type Kind, type Tally } from './clients.ts';
 import type { Step } from './death.ts';
 import { readJoined } from './joined.ts';
 import { type Life, startLife, startProcess } from './life.ts';
@@ -57,6 +57,8 @@ export interface KillSoakReport extends Checked {
   /** Kills by step: before, during, after it. */
   readonly steps: Readonly<Record<Step, number[]>>;
   readonly tally: Readonly<Tally>;
+  /** Acknowledged calls by kind, and the answers to what the server asked during one. */
+  readonly kinds: Readonly<Record<Kind, number>>;
   readonly seconds: { readonly killing: number; readonly serving: number; readonly checking: number };
   readonly verified: { readonly ok: boolean; readonly segments: number; readonly frames: number };
   /** Nothing is lost, unrecorded, untrue or otherwise wrong, and the store verifies. */
@@ -106,7 +108,9 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
   /** How long a gateway serves on average, so that exchanges and kills come out together: all kills where time is short. */
   function meanServingMs(): number {
     const acknowledged = clients.tally.acknowledged;
-    if (acknowledged === 0 || servingMs === 0) return SERVING_MS.first;
+    // Where a first answer takes longer than that, lives become longer until there is one.
+    if (acknowledged === 0 || servingMs === 0)
+      return Math.min(SERVING_MS.most, SERVING_MS.first * (1 + killed.length / 5));
     // Of the lives to come some do not get to serve.
     const lives = Math.max(1, (options.kills - killed.length) * 0.7);
     const wanted = (options.exchanges - acknowledged) / lives / (acknowledged / servingMs);
@@ -228,6 +232,7 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
     struck,
     steps: plan.steps,
     tally: clients.tally,
+    kinds: clients.kinds,
     seconds: {
       killing: Math.round(killing / 1000),
       serving: Math.round(servingMs / 1000),
