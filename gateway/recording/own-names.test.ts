@@ -53,6 +53,16 @@ test('where nothing can be read, a name that exists is ours where it was tried b
   await assert.rejects(createOwnNames(store, []).create(OTHER), { name: 'LedgerTakenError' });
 });
 
+test('a round that fails half-way is tried again whole, and its first half is ours', async () => {
+  const store = unreadable(createMemoryStore());
+  const names = createOwnNames(store, []);
+  await names.create(ONE);
+  // Another object of the round failed meanwhile.
+  await names.create(ONE);
+  names.done();
+  await assert.rejects(names.create(OTHER), { name: 'LedgerTakenError' });
+});
+
 for (const [how, at] of [
   ['readable', (store: Store) => store],
   ['create-only', unreadable],

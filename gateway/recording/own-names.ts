@@ -26,6 +26,8 @@ export class LedgerTakenError extends Error {
 export interface OwnNames {
   /** Stores an object of this ledger. Rejects with `LedgerTakenError` where another's bytes have its name. */
   create(object: StoredObject): Promise<void>;
+  /** The round is stored, all of it: none of its names is tried again. */
+  done(): void;
 }
 
 /** `tried` are names that an earlier process may have stored. */
@@ -47,12 +49,13 @@ export function createOwnNames(store: Store, tried: Iterable<string>): OwnNames 
   return {
     async create(object) {
       const before = mayBeOurs.has(object.name);
-      // Before the attempt: it may fail and have stored all the same.
+      // Before the attempt: it may fail and have stored all the same. And it stays: where another object of the round fails,
+      // all of them are tried again.
       mayBeOurs.add(object.name);
       if ((await store.create(object.name, object.bytes)) === 'exists' && !(await isOurs(object, before))) {
         throw new LedgerTakenError(object.name);
       }
-      mayBeOurs.delete(object.name);
     },
+    done: () => mayBeOurs.clear(),
   };
 }

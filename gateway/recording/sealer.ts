@@ -310,6 +310,7 @@ export function createSealer(deps: SealerDeps): Sealer {
     }
     const entries = written.objects.at(-1);
     if (entries !== undefined) await names.create(entries);
+    names.done();
     state = written.after;
     behind = true;
     unfinished = undefined;
