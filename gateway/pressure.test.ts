@@ -117,13 +117,13 @@ test('who is over their share is refused alone, by whichever kind it is', async 
     noisy.add(60 * MiB);
     fill(60);
     assert.equal(pressure.refusesCall(ANA, 'disk'), undefined, 'nobody is limited before the first mark');
-    noisy.add(25 * MiB);
-    fill(85);
+    noisy.add(21 * MiB);
+    fill(81);
     assert.deepEqual(codes(pressure.refusesCall(ANA, 'disk')), [['recording_quota', 'not_forwarded']]);
     assert.deepEqual(codes(pressure.refusesAnswer(ANA, 'disk', MiB)), [['recording_quota', 'outcome_withheld']]);
     assert.equal(pressure.refusesCall(BOB, 'disk'), undefined);
     assert.deepEqual([refused, pressure.isFull()], [[kind, 'answers'], false]);
-    noisy.take(85 * MiB);
+    noisy.take(81 * MiB);
     fill(5);
     assert.equal(pressure.refusesCall(ANA, 'disk'), undefined);
     await pressure.stop();

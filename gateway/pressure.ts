@@ -79,6 +79,8 @@ export async function openPressure(deps: PressureDeps): Promise<Pressure> {
   /** What the journal held when the disk was looked at: what it has written since is gone from `free`. */
   let usedThen = 0;
   let announced: Mark = 'none';
+  /** Since it was announced: one that came and went between two looks is recorded too. */
+  let highest: Mark = 'none';
   let looking: { stop(): Promise<void> } | undefined;
 
   function fill(): Fill {
@@ -90,6 +92,7 @@ export async function openPressure(deps: PressureDeps): Promise<Pressure> {
     const now = fill();
     const before = mark;
     mark = markOf(before, now);
+    if (isAtLeast(mark, highest)) highest = mark;
     if (mark !== before) tell(before, now);
   }
 
@@ -125,12 +128,14 @@ export async function openPressure(deps: PressureDeps): Promise<Pressure> {
       await takeReserve();
       disk = await space(path);
     }
-    if (announced === mark || journal?.failed() !== false) return;
-    const { used, free } = fill();
-    const saying = mark;
-    // While it can't be recorded it is said in the log alone, and recorded once it can.
-    await announce({ mark: saying, before: announced, bytes: used, limit: limit(), free });
-    announced = saying;
+    for (const saying of [highest, mark]) {
+      // While it can't be recorded it is said in the log alone, and recorded once it can.
+      if (announced === saying || journal?.failed() !== false) continue;
+      const { used, free } = fill();
+      await announce({ mark: saying, before: announced, bytes: used, limit: limit(), free });
+      announced = saying;
+    }
+    if (announced === mark) highest = mark;
   }
 
   /** The first kind for which this holder is over its share. */

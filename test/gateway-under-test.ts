@@ -135,6 +135,8 @@ export function configurationFor(
     stores: { recordings: `file://${at.folder}/store` },
     sealEvery: '200ms',
     drain: '1s',
+    // Small files, that are rotated, and few reserved bytes, that are written at each start.
+    journal: { limit: '128MiB' },
     policies: 'allow-all',
     issuers: { test: { issuer: at.issuer.url, jwksUri: `${at.issuer.url}/jwks` } },
     connections: { fixture: { ...connection, ...options.connection }, ...Object.fromEntries(more) },

@@ -6,10 +6,13 @@
 
 /** Of the capacity: all reserved shares of one kind together. What is below the warn mark (0.7) is nobody's. */
 const RESERVED = 0.2;
-/** Calls of a holder that is over its share are refused from here on, counting what is reserved for others as taken. */
-const CALLS = 0.9;
-/** The same for what is still answered to calls that went out before. Up to the mark at which all calls are refused. */
-const ANSWERS = 0.95;
+/**
+ * Calls of a holder that is over its share are refused from here on, counting what is reserved for others as taken: not
+ * beyond the mark at which sessions end, or those who took the most would keep those out who have not come yet.
+ */
+const CALLS = 0.85;
+/** The same for what is still answered to calls that went out before. */
+const ANSWERS = 0.9;
 
 export interface Holding {
   /** Bytes that the journal holds, and may hold. */

@@ -109,8 +109,6 @@ export function createSealer(deps: SealerDeps): Sealer {
   let beaten: { clockOffset: number } | undefined;
   let announcing = false;
   let stopping = false;
-  /** The stop leaves what is not stored to the next start. */
-  let givenUp = false;
   let storedObjects = 0;
   /** Somebody asked for a checkpoint, not only for the store. */
   let asked = false;
@@ -142,7 +140,7 @@ export function createSealer(deps: SealerDeps): Sealer {
   function sealNext(): Promise<void> {
     queued ??= chain.then(async () => {
       queued = undefined;
-      if (!givenUp) await sealOnce();
+      await sealOnce();
     });
     chain = queued;
     return queued;
@@ -398,10 +396,8 @@ export function createSealer(deps: SealerDeps): Sealer {
       await seal();
       stopping = true;
       clearTimeout(timer);
-      // A store that has just failed is not asked once more: whoever stops a gateway gives it so many seconds.
-      givenUp = storeDown;
-      // Also where there is nothing left to do: an attempt that is queued would go on beside whoever has the disk next.
-      await seal();
+      // A store that has just failed is not waited for once more: whoever stops a gateway gives it so many seconds.
+      if (!storeDown) await seal();
       // Also where the store or the signer is down: what waits for them is on this disk, and nobody was cut off.
       // Where all is sealed nothing is left of the journal that was damaged, and the ledger has its gap.
       const { loss, ...rest } = state;

@@ -26,6 +26,8 @@ export interface SoakClientsOptions {
   readonly clients: number;
   readonly token: () => string;
   readonly random: () => number;
+  /** Characters that a call is made larger by, at most; most calls are far below it. */
+  readonly padding?: number;
 }
 
 interface Outcome {
@@ -45,10 +47,10 @@ const SHARES = [
   ['malformed', 5],
 ] as const;
 const KIND_OF = SHARES.flatMap(([kind, share]) => Array<(typeof SHARES)[number][0]>(share).fill(kind));
-const LONGEST_PADDING = 40_000;
+const PADDING = 40_000;
 
 export function createSoakClients(options: SoakClientsOptions): SoakClients {
-  const { random, token, path } = options;
+  const { random, token, path, padding: most = PADDING } = options;
   const ledger = createLedgerFile(options.ledger);
   const tally: Tally = { calls: 0, acknowledged: 0, cut: 0, not_forwarded: 0, outcome_withheld: 0 };
   const kinds = { json: 0, sse: 0, sampling: 0, broken: 0, malformed: 0, answer: 0 };
@@ -98,7 +100,7 @@ export function createSoakClients(options: SoakClientsOptions): SoakClients {
     const id = ++serial;
     const kind = KIND_OF[Math.floor(random() * KIND_OF.length)] ?? 'json';
     // Most are small, few are large.
-    const padding = 'é'.repeat(Math.floor(random() ** 12 * LONGEST_PADDING));
+    const padding = 'é'.repeat(Math.floor(random() ** 12 * most));
     const sent = Buffer.from(
       `{"jsonrpc":"2.0", "id":${id},"method":"tools/call","params":{"name":"${kind}","arguments":{"p":"${padding}"}}${kind === 'malformed' ? '' : '}'}`,
     );

@@ -251,7 +251,7 @@ interface Verified {
   readonly problems: readonly { readonly code: string; readonly object: string }[];
 }
 
-async function verify(storeUrl: string, key: string): Promise<Verified> {
+export async function verify(storeUrl: string, key: string): Promise<Verified> {
   const args = ['gateway/cli/bin.js', 'verify', '--all', '--store', storeUrl, '--key', key, '--json'];
   const child = startProcess(args, 'inherit');
   return JSON.parse(await text(child.stdout)) as Verified;
