@@ -13,14 +13,14 @@ const KILLS = 20;
 
 const seed = Number(process.env.VERBATIM_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
-test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeout: 240_000 }, async (t) => {
+test(`${KILLS} kills lose nothing that was acknowledged (seed ${seed})`, { timeout: 300_000 }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'verbatim-kill-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
 
   const report = await runKillSoak({
     kills: KILLS,
     exchanges: 500,
-    minutes: 1.5,
+    minutes: 4,
     clients: 16,
     seed,
     durability: 'disk',

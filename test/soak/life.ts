@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { type Death, type Order, word } from './death.ts';
 
 export interface Life {
+  /** Resolves when its code is loaded, or when it has ended. */
+  readonly loaded: Promise<void>;
   /** Resolves when it listens; undefined where it ended before. */
   begin(start: Extract<Order, { start: object }>['start']): Promise<{ url: string; key: string } | undefined>;
   /** It dies at this step, when it comes to it. */
@@ -32,11 +34,13 @@ export function startLife(logFd: number): Life {
   const program = fileURLToPath(new URL('./killable.ts', import.meta.url));
   const { child, stdin, stdout } = startProcess(['--disable-warning=ExperimentalWarning', program], logFd);
   const listening = Promise.withResolvers<{ url: string; key: string } | undefined>();
+  const loaded = Promise.withResolvers<void>();
   let died: Death | undefined;
   createInterface({ input: stdout }).on('line', (line) => {
     const said = word.parse(JSON.parse(line));
-    if ('url' in said) listening.resolve(said);
-    else if ('died' in said) died = said.died;
+    if ('loaded' in said) loaded.resolve();
+    else if ('url' in said) listening.resolve(said);
+    else died = said.died;
   });
   const exited = once(child, 'exit').then(() => Date.now());
   // A pipe to a process that is gone.
@@ -44,10 +48,12 @@ export function startLife(logFd: number): Life {
   const say = (order: Order): void => void stdin.write(`${JSON.stringify(order)}\n`);
   // `close` comes behind its last words.
   const ended = once(child, 'close').then(async ([, signal]) => {
+    loaded.resolve();
     listening.resolve(undefined);
     return { at: await exited, signal: signal as string | null, ...(died === undefined ? {} : { died }) };
   });
   return {
+    loaded: loaded.promise,
     begin(start) {
       say({ start });
       return listening.promise;
