@@ -1,11 +1,16 @@
 /** Gateways on buckets: what they keep there, with the least that they may do, and what commands make of it. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { Client, type OAuthClientProvider, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { stringify } from 'yaml';
 import type { Person } from '../gateway/sessions/approval.ts';
 import { createTestApproving } from './approving.ts';
+import { configurationFor, freePort } from './gateway-under-test.ts';
 import { type GcsDouble, startGcs } from './gcs/gcs.ts';
 import { createLoginStorage } from './login-storage.ts';
 import { startLoginWorld } from './login-world.ts';
@@ -121,14 +126,21 @@ test('two gateways on buckets: login, calls, refresh, approval, freeze; all of i
 
 test('what is wrong with a bucket is said in words, by the gateway and by every command', async () => {
   gcs.createBucket('closed');
-  const cases: [string[], code: number, RegExp][] = [
+  const folder = await mkdtemp(join(tmpdir(), 'verbatim-bucket-'));
+  const file = join(folder, 'gateway.yaml');
+  const at = { folder, issuer: { url: 'https://idp.example.com' }, port: await freePort(), pathname: '/mcp' };
+  const stores = { recordings: 'gs://there-is-none' };
+  await writeFile(file, stringify(configurationFor({ ...at, origin: 'http://127.0.0.1:1' }, { config: { stores } })));
+  const nobody = { HOME: folder, METADATA_SERVER_DETECTION: 'none' };
+  const cases: [string[], code: number, RegExp, env?: Record<string, string>][] = [
     [['sessions', '--store', 'gs://there-is-none'], 1, /^verbatim: There is no bucket gs:\/\/there-is-none/],
     [['sessions', '--store', 'gs://closed'], 1, /storage\.objects\.list|credentials/],
-    [['verify', '--all', '--store', 'gs://Closed'], 2, /Write gs:\/\/BUCKET/],
+    [['sessions', '--store', 'gs://closed'], 1, /^verbatim: No Google credentials for gs:\/\/closed: /, nobody],
     [['show', 'latest', '--store', 'gs://closed/folder'], 2, /Write gs:\/\/BUCKET/],
+    [['gateway', '--config', file], 1, /There is no bucket gs:\/\/there-is-none-audit/],
   ];
-  for (const [args, code, words] of cases) {
-    const failed = await run(process.execPath, ['gateway/cli/bin.js', ...args]).then(
+  for (const [args, code, words, env = process.env] of cases) {
+    const failed = await run(process.execPath, ['gateway/cli/bin.js', ...args], { env }).then(
       () => assert.fail(args.join(' ')),
       (error: { code: number; stderr: string }) => error,
     );
@@ -136,4 +148,5 @@ test('what is wrong with a bucket is said in words, by the gateway and by every 
     assert.match(failed.stderr, words);
     assert.ok(!/\n\s+at /.test(failed.stderr), failed.stderr);
   }
+  await rm(folder, { recursive: true });
 });

@@ -51,8 +51,8 @@ interface Library {
 }
 
 export interface GcsClientOptions {
-  /** Another address than Google's, with credentials; for tests. */
-  readonly at?: { readonly endpoint: string; readonly auth?: AuthClient };
+  /** Another address than Google's, for tests: anonymous, with these credentials, or with the application's default ones. */
+  readonly at?: { readonly endpoint: string; readonly auth?: AuthClient | 'default' };
 }
 
 const SCOPE = 'https://www.googleapis.com/auth/cloud-platform';
@@ -68,8 +68,14 @@ export function createGcsClient({ at }: GcsClientOptions = {}): GcsClient {
     return opened;
   };
 
-  /** Runs one request with a token. A token that is refused, or does not come, is asked for anew the next time. */
+  /** One that is refused for its token is made once more with a new one: a key may have been changed, a clock set. */
   async function request<T>(work: (storage: Library['storage']) => Promise<Answer<T>>): Promise<Answer<T>> {
+    const answer = await authorized(work);
+    return answer.status === 401 && !isAnonymous(at) ? authorized(work) : answer;
+  }
+
+  /** Runs one request with a token. A token that is refused, or does not come, is asked for anew the next time. */
+  async function authorized<T>(work: (storage: Library['storage']) => Promise<Answer<T>>): Promise<Answer<T>> {
     const mine = library();
     const { storage, auth } = await mine;
     const again = (): void => {
@@ -138,19 +144,22 @@ export function createGcsClient({ at }: GcsClientOptions = {}): GcsClient {
   };
 }
 
+function isAnonymous(at: GcsClientOptions['at']): boolean {
+  return at === undefined ? process.env.STORAGE_EMULATOR_HOST !== undefined : at.auth === undefined;
+}
+
 async function openLibrary(at: GcsClientOptions['at']): Promise<Library> {
   const { GoogleAuth } = await loadGoogleAuth();
   const { Storage } = await import('@google-cloud/storage');
-  const emulated = process.env.STORAGE_EMULATOR_HOST !== undefined;
-  const auth = at?.auth ?? new GoogleAuth({ scopes: SCOPE, projectId: NO_PROJECT });
+  const given = at?.auth === 'default' ? undefined : at?.auth;
+  const auth = given ?? new GoogleAuth({ scopes: SCOPE, projectId: NO_PROJECT });
   const storage = new Storage({
     authClient: auth,
     projectId: NO_PROJECT,
     retryOptions: { autoRetry: false },
     ...(at === undefined ? {} : { apiEndpoint: at.endpoint, useAuthWithCustomEndpoint: at.auth !== undefined }),
   });
-  const anonymous = at === undefined ? emulated : at.auth === undefined;
-  return { storage, auth: anonymous ? undefined : auth };
+  return { storage, auth: isAnonymous(at) ? undefined : auth };
 }
 
 /** Has the library fetch a token, or finds that it has one that is good. */

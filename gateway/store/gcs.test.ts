@@ -3,6 +3,7 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { OAuth2Client } from 'google-auth-library';
 import { type FaultPlan, type GcsDouble, type Grant, startGcs } from '../../test/gcs/gcs.ts';
+import { startGoogle } from '../../test/google/google.ts';
 import { storeBehaviour } from './behaviour.ts';
 import { createGcsStore, type GcsTiming } from './gcs.ts';
 import { CREATION } from './gcs-upload.ts';
@@ -279,5 +280,35 @@ describe('what an identity may', () => {
     const store = storeWith('token', strict);
     assert.equal(await store.create('a', BYTES), 'created');
     assert.equal(await store.create('a', BYTES), 'exists');
+  });
+
+  test('with the credentials of the machine, also once they are others', async (t) => {
+    const google = await startGoogle();
+    t.after(() => google.close());
+    const tokens: Record<string, string> = {};
+    const real = await startGcs({
+      tokens,
+      grants: { [IDENTITY]: ['roles/storage.objectUser'] },
+      buckets: { real: {} },
+    });
+    t.after(() => real.close());
+    const accept = (): void => {
+      for (const token of Object.keys(tokens)) delete tokens[token];
+      for (const token of google.secrets) tokens[token] = IDENTITY;
+    };
+    const store = createGcsStore('gs://real', { at: { endpoint: real.url, auth: 'default' }, timing: clock().timing });
+    // Nobody knows the first token yet.
+    await assert.rejects(store.create('a', BYTES), { code: 'no_credentials' });
+    accept();
+    assert.equal(await store.create('a', BYTES), 'created');
+    // The next one is known before anybody has it: the call that finds the old one refused goes on with it.
+    google.revokeOwnToken();
+    const next = 'ya29.CANARY-own-token-2';
+    assert.ok(!google.secrets.has(next));
+    for (const token of Object.keys(tokens)) delete tokens[token];
+    tokens[next] = IDENTITY;
+    assert.equal(await store.create('b', BYTES), 'created');
+    google.trouble('metadata', 503);
+    assert.equal(Buffer.from((await store.get('b')) ?? []).toString(), BYTES.toString());
   });
 });
