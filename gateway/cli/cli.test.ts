@@ -136,6 +136,7 @@ test('sessions: an array of objects, filtered; a table without tabs where nobody
   const plain = verbatim(['sessions'], { env: { VERBATIM_STORE: url } });
   const rows = plain.stdout.trimEnd().split('\n');
   assert.equal(rows.length, 3);
+  assert.match(rows[1] ?? '', new RegExp(`^${S2} .* live, silent since 2026-11-22T18:00Z$`));
   assert.match(rows[2] ?? '', new RegExp(`^${S1} {2}2026-11-22 18:00:00 {2}ana@example.com .* ended, 1 gap$`));
   assert.equal(/[\t\u001b]/.test(plain.stdout), false);
 });

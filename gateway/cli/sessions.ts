@@ -63,8 +63,15 @@ function columns(now: number): Column<SessionInfo>[] {
     { title: 'DURATION', value: (info) => durationOf(info, now), align: 'right' },
     {
       title: 'STATE',
-      value: stateOf,
-      style: (info) => (info.problems.length > 0 ? 'red' : info.state === 'live' ? 'green' : 'dim'),
+      value: (info) => stateOf(info, now),
+      style: (info) =>
+        info.problems.length > 0
+          ? 'red'
+          : silentSince(info, now) !== undefined
+            ? 'yellow'
+            : info.state === 'live'
+              ? 'green'
+              : 'dim',
     },
   ];
 }
@@ -74,8 +81,21 @@ export function whoOf(info: SessionInfo): string {
   return principal?.email ?? principal?.subject ?? '-';
 }
 
-function stateOf(info: SessionInfo): string {
+/** Three heartbeats of a gateway as it is configured by default. */
+const SILENT_MS = 30 * 60_000;
+
+/**
+ * Since when nothing came from a replica that has not ended its part of the session: it is gone, or can't seal. What it
+ * recorded from then on is on its disk, if that is there.
+ */
+export function silentSince({ heardOf }: SessionInfo, now: number): string | undefined {
+  return heardOf !== undefined && now - Date.parse(heardOf) > SILENT_MS ? heardOf : undefined;
+}
+
+function stateOf(info: SessionInfo, now: number): string {
+  const silent = silentSince(info, now);
   const notes = [
+    ...(silent === undefined ? [] : [`silent since ${silent.slice(0, 16)}Z`]),
     ...(info.gaps > 0 ? [`${info.gaps} ${info.gaps === 1 ? 'gap' : 'gaps'}`] : []),
     ...(info.approvals > 0 ? [`${info.approvals} held for approval`] : []),
     ...(info.masked > 0 ? [`${info.masked} masked`] : []),

@@ -6,7 +6,7 @@ import type { SessionInfo } from '../recording/read-sessions.ts';
 import { openChosenStore, resolveSession, type StoreOptions } from './chosen-store.ts';
 import { CommandError, type Context } from './context.ts';
 import { createMessageLines } from './message-line.ts';
-import { durationOf, whoOf } from './sessions.ts';
+import { durationOf, silentSince, whoOf } from './sessions.ts';
 import { escapeForTerminal } from './terminal.ts';
 import { createTranscript } from './transcript.ts';
 
@@ -128,6 +128,7 @@ function heading(context: Context, info: SessionInfo, url: string): string[] {
   const software = [client?.name ?? client?.id ?? '-', ...(client?.version === undefined ? [] : [client.version])].join(
     ' ',
   );
+  const silent = silentSince(info, context.now());
   const rows: [string, string][] = [
     ['who', who],
     ['connection', info.connection],
@@ -142,6 +143,14 @@ function heading(context: Context, info: SessionInfo, url: string): string[] {
       `${info.frames} frames in ${info.segments} segments: ${info.exchanges} exchanges, ${info.messages} messages, ${info.denied} denied, ${info.refused} refused, ${info.approvals} held for approval, ${info.masked} masked ${info.masked === 1 ? 'value' : 'values'}, ${info.errors} JSON-RPC errors, ${info.toolErrors} tool errors, ${info.gaps} gaps`,
     ],
     ['sealed', sealed(info)],
+    ...(silent === undefined
+      ? []
+      : ([
+          [
+            'silent',
+            `since ${silent}: a replica has not ended its strand and seals nothing; what it holds is on its disk`,
+          ],
+        ] satisfies [string, string][])),
   ];
   const lines = rows.map(([title, text]) => `  ${paint('dim', title.padEnd(10))}  ${escapeForTerminal(text)}`);
   const problems = info.problems.map((problem) => createMessageLines(context.out).problem(problem));

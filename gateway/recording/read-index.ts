@@ -23,6 +23,8 @@ interface Growing extends StrandName {
 export interface LedgerIndex {
   readonly strands: ReadonlyMap<string, IndexedStrand>;
   strandsOf(session: string): readonly IndexedStrand[];
+  /** Time of a ledger's newest manifest; `undefined` where it has none, or is closed. */
+  heardOf(ledger: string): string | undefined;
   /** Names that a manifest covers. */
   covers(object: string): boolean;
   add(manifest: Manifest | UnknownManifest, ledger: string, entries: string): Problem | undefined;
@@ -32,6 +34,15 @@ export function createIndex(): LedgerIndex {
   const strands = new Map<string, Growing>();
   const sessions = new Map<string, Growing[]>();
   const covered = new Set<string>();
+  const heard = new Map<string, string>();
+  const closed = new Set<string>();
+
+  function hear(manifest: Manifest | UnknownManifest, ledger: string): void {
+    if (manifest.kind === 'closed') closed.add(ledger);
+    if (manifest.kind === 'unknown') return;
+    const before = heard.get(ledger);
+    if (before === undefined || manifest.at > before) heard.set(ledger, manifest.at);
+  }
 
   function strandOf(name: StrandName): Growing {
     let strand = strands.get(name.strand);
@@ -49,8 +60,10 @@ export function createIndex(): LedgerIndex {
   return {
     strands,
     strandsOf: (session) => sessions.get(session) ?? [],
+    heardOf: (ledger) => (closed.has(ledger) ? undefined : heard.get(ledger)),
     covers: (object) => covered.has(object),
     add(manifest, ledger, entries) {
+      hear(manifest, ledger);
       if (manifest.kind !== 'segment' && manifest.kind !== 'summary') return undefined;
       const name = manifest.kind === 'segment' ? readSegmentName(manifest.object) : readSummaryName(manifest.object);
       if (name === undefined || name.ledger !== ledger || name.session !== manifest.session) {

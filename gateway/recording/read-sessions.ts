@@ -38,6 +38,11 @@ export interface SessionInfo {
   readonly started: string;
   readonly ended?: string;
   readonly reason?: string;
+  /**
+   * Of a live session: time of the newest entry in the ledger of its strands that has been silent for the longest. A replica
+   * that is gone writes no end and no gap: only its silence tells.
+   */
+  readonly heardOf?: string;
   readonly strands: readonly string[];
   /** `tools/call` requests. */
   readonly calls: number;
@@ -65,6 +70,8 @@ export interface SessionInfo {
 interface StrandReport {
   readonly summary: StrandSummary;
   readonly live: boolean;
+  /** Of a live strand: time of the newest entry in its ledger. */
+  readonly heardOf?: string | undefined;
   readonly problems: readonly Problem[];
 }
 
@@ -76,7 +83,7 @@ export async function* listSessions(
   const wanted = strandsByDay(index, filter);
   for (const day of [...wanted.keys()].sort().reverse()) {
     const reports = new Map<string, StrandReport[]>();
-    for await (const report of readInOrder(wanted.get(day) ?? [], (strand) => reportOf(store, strand))) {
+    for await (const report of readInOrder(wanted.get(day) ?? [], (strand) => reportOf(store, strand, index))) {
       const { session } = report.summary;
       reports.set(session, [...(reports.get(session) ?? []), report]);
     }
@@ -89,10 +96,12 @@ export async function* listSessions(
 /** One session of the index, live or ended. */
 export async function describeSession(
   store: Store,
-  strands: readonly IndexedStrand[],
+  index: LedgerIndex,
+  session: string,
 ): Promise<SessionInfo | undefined> {
+  const strands = index.strandsOf(session);
   if (strands.length === 0) return undefined;
-  return joinStrands(await Promise.all(strands.map((strand) => reportOf(store, strand))));
+  return joinStrands(await Promise.all(strands.map((strand) => reportOf(store, strand, index))));
 }
 
 /** The strands that the filter could want, by the day on which their session started: no more than these are read. */
@@ -115,8 +124,10 @@ function hasSiblings(index: LedgerIndex, strand: IndexedStrand): boolean {
   return index.strandsOf(strand.session).length > 1;
 }
 
-async function reportOf(store: Store, strand: IndexedStrand): Promise<StrandReport> {
-  if (strand.summary === undefined) return countFrames(store, strand, []);
+async function reportOf(store: Store, strand: IndexedStrand, index: LedgerIndex): Promise<StrandReport> {
+  if (strand.summary === undefined) {
+    return { ...(await countFrames(store, strand, [])), heardOf: index.heardOf(strand.ledger) };
+  }
   const { object, size, sha256 } = strand.summary;
   const bytes = await store.get(object);
   const problem = (code: string, words: string): Promise<StrandReport> =>
@@ -172,6 +183,10 @@ function joinStrands(reports: readonly StrandReport[]): SessionInfo {
   const sum = (count: (summary: StrandSummary) => number): number =>
     summaries.reduce((total, summary) => total + count(summary), 0);
   const live = reports.some((report) => report.live);
+  const heardOf = reports
+    .flatMap((report) => report.heardOf ?? [])
+    .sort(compare)
+    .at(0);
   const ended = summaries.reduce<StrandSummary>(
     (last, summary) => ((summary.ended ?? '') > (last.ended ?? '') ? summary : last),
     first,
@@ -190,6 +205,7 @@ function joinStrands(reports: readonly StrandReport[]): SessionInfo {
     started: first.started,
     ...(live || ended.ended === undefined ? {} : { ended: ended.ended }),
     ...(live || ended.reason === undefined ? {} : { reason: ended.reason }),
+    ...(heardOf === undefined ? {} : { heardOf }),
     strands: summaries.map((summary) => summary.strand),
     calls: methods['tools/call'] ?? 0,
     frames: sum((summary) => summary.frames),

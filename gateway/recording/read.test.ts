@@ -114,6 +114,32 @@ test('a system strand is listed only where asked for', async () => {
   assert.deepEqual(await recordings.find('sys_'), ['sys_1']);
 });
 
+test('a replica that is gone: one recording, live since it was heard of last; closed where its ledger is', async () => {
+  const lost = createFixture('disk1');
+  const there = createFixture('disk2', lost.objects);
+  const first = lost.begin(S1, 'orders');
+  first.call({ exchange: 'e1', id: 1, tool: 'query', answer: 'a' });
+  first.cut();
+  await lost.seal();
+  there.wait(3_600_000_000);
+  const second = there.begin(S1, 'orders');
+  second.call({ exchange: 'e2', id: 2, tool: 'query', answer: 'b' });
+  second.end('idle');
+  there.heartbeat();
+  await there.seal();
+  const read = async () => openRecordings(await lost.store());
+  const info = await (await read()).session(S1);
+  assert.deepEqual([info?.strands, info?.calls, info?.state], [[`${S1}.disk1`, `${S1}.disk2`], 2, 'live']);
+  assert.match(info?.heardOf ?? '', /^2026-11-22T18:00:0/);
+  assert.deepEqual(
+    seqs(await collect((await read()).frames(S1))).map((seq) => seq.slice(0, 5)),
+    [...Array(5).fill('disk1'), ...Array(6).fill('disk2')],
+  );
+  lost.note({ v: 1, kind: 'closed', reason: 'given up', at: '2026-11-22T20:00:00Z' });
+  await lost.seal();
+  assert.equal((await (await read()).session(S1))?.heardOf, undefined);
+});
+
 test('a changed summary shows as a problem, and the counts come from the frames', async () => {
   const fixture = await twoSessions();
   const name = `sessions/dt=2026-11-22/${S1}.disk1.json`;

@@ -48,7 +48,7 @@ export function openRecordings(
     },
     async session(session) {
       await refresh();
-      return describeSession(store, index.strandsOf(session));
+      return describeSession(store, index, session);
     },
     async find(prefix) {
       await refresh();
