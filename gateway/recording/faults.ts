@@ -186,7 +186,13 @@ export function createDying(at = Number.POSITIVE_INFINITY, done = false): Dying 
     }),
     fileSystem: (fs) => ({
       ...fs,
-      open: (path, flags, mode) => step(`open ${flags}`, () => fs.open(path, flags, mode)),
+      open: (path, flags, mode) =>
+        step(`open ${flags}`, async () => {
+          const fd = await fs.open(path, flags, mode);
+          // A process that dies closes all that it has.
+          if (dead) await fs.close(fd);
+          return fd;
+        }),
       writev: (fd, buffers, position) => step('writev', () => fs.writev(fd, buffers, position)),
       fdatasync: (fd) => step('fdatasync', () => fs.fdatasync(fd)),
       syncFolder: (path) => step('syncFolder', () => fs.syncFolder(path)),

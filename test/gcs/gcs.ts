@@ -28,7 +28,6 @@ import type { World } from './world.ts';
 
 export type { Grant, Grants } from './access.ts';
 export type { ActiveFault, FaultPlan } from './faults.ts';
-export { RACER } from './handle.ts';
 export type { StoredObject } from './object.ts';
 export type { Operation } from './route.ts';
 

@@ -42,7 +42,7 @@ const OPERATE: Readonly<Record<Operation, Operate>> = {
 };
 
 /** What another writer left under the name that a `precondition-race` is about. */
-export const RACER = Buffer.from('the bytes of another writer');
+const RACER = Buffer.from('the bytes of another writer');
 
 export interface HandlerDeps {
   readonly world: World;

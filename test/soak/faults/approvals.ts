@@ -39,11 +39,14 @@ export async function playApprovals(
     const used = await Promise.all([use(one, asked.id), use(three, asked.id)]);
     const ours = used.filter((outcome) => outcome === 'ours').length;
     if (ours > 1) tally.doubled++;
-    if (ours > 0) tally.done++;
+    const again = await use(two, asked.id);
+    if (ours > 0) {
+      tally.done++;
+      if (again === 'ours') tally.doubled++;
+    } else if (again === 'ours') tally.done++;
     // Who was told that it failed does not make the call; nor does anybody where another writer took it.
-    else if (used.includes('failed') || taken() > before) tally.withheld++;
+    else if (used.includes('failed') || again === 'failed' || taken() > before) tally.withheld++;
     else tally.lost++;
-    if ((await use(two, asked.id)) === 'ours') tally.doubled++;
   }
 }
 

@@ -3,23 +3,22 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { OAuth2Client } from 'google-auth-library';
 import { createGcsStore } from '../../../gateway/store/gcs.ts';
 import type { Store } from '../../../gateway/store/store.ts';
-import { type ActiveFault, RACER, startGcs } from '../../gcs/gcs.ts';
+import { type ActiveFault, startGcs } from '../../gcs/gcs.ts';
 import { type BucketFault, type Kind, NAMES } from './kinds.ts';
 
-export type BucketName = 'recordings' | 'state' | 'audit' | 'raced';
 /** Whether a call is tried again within its budget, or the caller hears of the first failure. */
 export type Patience = 'patient' | 'impatient';
 
 export interface SickBuckets {
   /** As the gateway opens it: it may create, and read nothing but its state. */
-  store(bucket: BucketName, patience: Patience): Store;
+  store(bucket: string, patience: Patience): Store;
   /** As who proves it. */
-  reader(bucket: BucketName): Store;
-  strike(fault: BucketFault, where: { bucket: BucketName; kind?: Kind; times: number; seed: number }): ActiveFault;
+  reader(bucket: string): Store;
+  strike(fault: BucketFault, where: { bucket: string; kind?: Kind; times: number; seed: number }): ActiveFault;
   /** Objects of a kind. */
-  count(bucket: BucketName, kind: Kind): number;
-  /** What another writer has left under names of ours. */
-  foreign(bucket: BucketName): readonly string[];
+  count(bucket: string, kind: Kind): number;
+  /** A bucket for recordings more. */
+  create(bucket: string): void;
   close(): Promise<void>;
 }
 
@@ -37,10 +36,10 @@ export async function openSickBuckets({ hasty }: { hasty: boolean }): Promise<Si
   const gcs = await startGcs({
     tokens: TOKENS,
     grants: { 'reader@soak': ['roles/storage.objectViewer'] },
-    buckets: { recordings: WORM, raced: WORM, audit: WORM, state: { grants: { 'gateway@soak': STATE } } },
+    buckets: { recordings: WORM, audit: WORM, state: { grants: { 'gateway@soak': STATE } } },
   });
 
-  function open(bucket: BucketName, token: keyof typeof TOKENS, patience: Patience): Store {
+  function open(bucket: string, token: keyof typeof TOKENS, patience: Patience): Store {
     const client = new OAuth2Client();
     client.setCredentials({ access_token: token });
     const pause = (milliseconds: number): Promise<void> => wait(milliseconds / (hasty ? HASTE : 1));
@@ -66,8 +65,7 @@ export async function openSickBuckets({ hasty }: { hasty: boolean }): Promise<Si
       const isOne = new RegExp(NAMES[kind]);
       return [...gcs.objects(bucket).keys()].filter((name) => isOne.test(name)).length;
     },
-    foreign: (bucket) =>
-      [...gcs.objects(bucket).values()].filter(({ bytes }) => bytes.equals(RACER)).map(({ name }) => name),
+    create: (bucket) => gcs.createBucket(bucket, WORM),
     close: gcs.close,
   };
 }

@@ -15,7 +15,7 @@ test('whatever fails, nothing is lost and nothing is doubled', async (t) => {
     const { lost, doubled, wrong, foreign, told, ok } = report;
     assert.deepEqual(
       { lost, doubled, wrong, foreign, told, ok },
-      { lost: 0, doubled: 0, wrong: 0, foreign: 1, told: 1, ok: true },
+      { lost: 0, doubled: 0, wrong: 0, foreign: 4, told: 4, ok: true },
     );
     assert.ok(report.acknowledged > 500 && report.logins > 10 && report.approvals > 5);
   } finally {

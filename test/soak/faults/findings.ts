@@ -19,7 +19,7 @@ export interface Figures {
   withheld: number;
   lost: number;
   doubled: number;
-  /** Names of ours that another writer took, and those of them that verification tells. */
+  /** Names of ours that were taken, and those of them at which sealing stopped, and said so. */
   foreign: number;
   told: number;
   /** All else that is not as it should be. */
@@ -34,7 +34,7 @@ export interface Findings {
   tally(what: 'logins' | 'approvals', name: string, tally: Tally): void;
   /** Seals what is left, proves the store and holds it against what was told. */
   prove(name: string, tape: Tape, store: Store): Promise<void>;
-  foreign(names: readonly string[], told: number): void;
+  foreign(taken: number, told: number): void;
 }
 
 const MOST_PROBLEMS = 30;
@@ -103,10 +103,10 @@ export function createFindings(say: (line: string) => void): Findings {
       for (const words of unreadable) wrong(`${name}: ${words}`);
       say(`${name}: ${verification.segments} segments, ${acknowledged} frames acknowledged, ${refused} refused`);
     },
-    foreign(names, told) {
-      figures.foreign += names.length;
+    foreign(taken, told) {
+      figures.foreign += taken;
       figures.told += told;
-      if (told < names.length) wrong(`Another writer's objects: ${names.length}, told: ${told}.`);
+      if (told < taken) wrong(`Names that were taken: ${taken}, told: ${told}.`);
     },
   };
 }

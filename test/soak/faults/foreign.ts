@@ -1,27 +1,35 @@
 /**
- * Another writer with the gateway's rights takes a name of the ledger just before the gateway does. Nobody can store
- * anything under it any more, and who may not read can not see it: what is left is that verification tells.
+ * A name of the ledger is taken just before the gateway stores under it: by another writer, or by a first attempt of its
+ * own of which it knows nothing. Who may only create can not tell one from the other, and nothing can be stored under that
+ * name any more: sealing must stop, say so, and leave on its disk what it has not stored.
  */
-
 import type { SickBuckets } from './bucket.ts';
 import type { Findings } from './findings.ts';
-import { type Kind, NAMES } from './kinds.ts';
 import { createTape } from './tape.ts';
 
-export async function soakForeign(folder: string, buckets: SickBuckets, kind: Kind, findings: Findings): Promise<void> {
-  const tape = await createTape({ folder, store: buckets.store('raced', 'patient') });
-  await tape.record({ sessions: 4, rounds: 2 });
-  const race = buckets.strike(
-    { fault: 'precondition-race', operation: 'objects.insert' },
-    { bucket: 'raced', kind, times: 1, seed: 1 },
-  );
-  await tape.record({ sessions: 4, rounds: 3 });
-  findings.cell(`precondition-race × ${kind}`, race.hits);
-  race.remove();
-  await tape.seal();
-  await tape.stop();
-  const { verification } = await tape.check(buckets.reader('raced'));
-  const told = new Set(verification.problems.map(({ object }) => object));
-  const foreign = buckets.foreign('raced').filter((name) => new RegExp(NAMES[kind]).test(name));
-  findings.foreign(foreign, foreign.filter((name) => told.has(name)).length);
+const FAULTS = ['precondition-race', 'duplicate-request'] as const;
+
+export async function soakForeign(
+  folder: (name: string) => Promise<string>,
+  buckets: SickBuckets,
+  findings: Findings,
+): Promise<void> {
+  for (const kind of ['segment', 'entries'] as const) {
+    for (const fault of FAULTS) {
+      const bucket = `${fault}-${kind}`;
+      buckets.create(bucket);
+      const tape = await createTape({ folder: await folder(bucket), store: buckets.store(bucket, 'patient') });
+      await tape.record({ sessions: 3, rounds: 2 });
+      const strike = buckets.strike({ fault, operation: 'objects.insert' }, { bucket, kind, times: 1, seed: 1 });
+      await tape.record({ sessions: 3, rounds: 1, seals: 3, awaited: false });
+      findings.cell(`${fault} × ${kind}`, strike.hits);
+      strike.remove();
+      const isTold = tape.isTaken() && !(await tape.seal(1));
+      findings.foreign(strike.hits, isTold ? strike.hits : 0);
+      await tape.stop();
+      const { verification } = await tape.check(buckets.reader(bucket));
+      // What was sealed before is proved as ever.
+      if (verification.checkpoints === 0) findings.wrong(`${fault} × ${kind}: nothing is sealed.`);
+    }
+  }
 }

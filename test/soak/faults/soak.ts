@@ -9,6 +9,7 @@ import { openSickBuckets, type Patience, type SickBuckets } from './bucket.ts';
 import { soakDisk } from './disk.ts';
 import { createFindings, type Figures, type Findings } from './findings.ts';
 import { soakForeign } from './foreign.ts';
+import { soakFullDisk } from './full-disk.ts';
 import { BUCKET_FAULTS, type BucketFault, type Kind, READ_FAULTS } from './kinds.ts';
 import { openLogins } from './logins.ts';
 import { soakSigner } from './signer.ts';
@@ -52,14 +53,15 @@ export async function runFaultsSoak(options: FaultsSoakOptions): Promise<FaultsS
   try {
     await soakRecordings({ ...options, faults, buckets, findings, folder: await folder('recordings') });
     await soakState({ ...options, faults, buckets, findings });
-    for (const kind of short ? (['segment'] as const) : RECORDED)
-      await soakForeign(await folder(`foreign-${kind}`), buckets, kind, findings);
+    await soakForeign(folder, buckets, findings);
     await soakSigner(await folder('signer'), findings, short ? [503] : KMS_TROUBLES);
     await soakDisk(
       await folder('disk'),
       findings,
       short ? { passes: 1, codes: ['EIO'] } : { passes: 10, codes: ['EIO', 'ENOSPC'] },
     );
+    const why = await soakFullDisk(findings, short ? 2 : 20);
+    if (why !== undefined) skipped.push(why);
   } finally {
     await buckets.close();
   }

@@ -7,6 +7,7 @@ import type { Frame } from '../../../gateway/recording/frame.ts';
 import { configurationName, policyName } from '../../../gateway/recording/objects.ts';
 import { openRecordings } from '../../../gateway/recording/read.ts';
 import type { Verification } from '../../../gateway/recording/read-verify.ts';
+import type { RecorderPressure } from '../../../gateway/recording/recorder.ts';
 import type { Strand } from '../../../gateway/recording/strand.ts';
 import {
   CONFIGURATION,
@@ -16,15 +17,25 @@ import {
   START,
   type TestRecorder,
 } from '../../../gateway/recording/test-recorder.ts';
+import type { WriteAhead } from '../../../gateway/recording/write-ahead.ts';
 import type { Store } from '../../../gateway/store/store.ts';
 import { type Compared, createTold } from './told.ts';
 
 export interface Tape {
   /**
    * New sessions, so many rounds of one exchange each, sealed after each round. `bytes` of noise in each answer; `seals`
-   * attempts at sealing a round, where it can not get through. `begun` is called once the sessions have begun.
+   * attempts at sealing a round, where it can not get through. `begun` is called once the sessions have begun. Where
+   * acknowledgements
+   * may never come they are not `awaited`.
    */
-  record(load: { sessions: number; rounds: number; bytes?: number; seals?: number; begun?: () => void }): Promise<void>;
+  record(load: {
+    sessions: number;
+    rounds: number;
+    bytes?: number;
+    seals?: number;
+    awaited?: boolean;
+    begun?: () => void;
+  }): Promise<void>;
   /** As SIGKILL would, in the middle of an exchange and of a round; what records next opens the same disk again. */
   kill(): Promise<void>;
   stop(): Promise<void>;
@@ -32,6 +43,8 @@ export interface Tape {
   checkpoints(): number;
   /** Everything durable is under a stored checkpoint; false where that did not come to be. */
   seal(attempts?: number): Promise<boolean>;
+  /** Sealing has stopped for good: another owner stores under this disk's names. */
+  isTaken(): boolean;
   /** What was told so far, by what it was. */
   told(): { readonly acknowledged: number; readonly refused: number };
   /** Proves and reads all that `store` holds, as `verbatim verify` does. */
@@ -44,13 +57,15 @@ export interface TapeOptions {
   readonly signer?: Signer;
   readonly fileSystem?: FileSystem;
   readonly fileLimit?: number;
+  readonly pressure?: RecorderPressure;
+  readonly writeAhead?: () => WriteAhead;
 }
 
 /** A fault ends at last; a seal that never gets through is a finding, not an endless loop. */
 const MOST_SEALS = 100;
 
 export async function createTape(options: TapeOptions): Promise<Tape> {
-  const { folder, store, signer = SIGNER, fileSystem, fileLimit } = options;
+  const { folder, store, signer = SIGNER, fileSystem, fileLimit, pressure, writeAhead } = options;
   const told = createTold();
   let recorder: TestRecorder | undefined;
   let stored = 0;
@@ -71,6 +86,8 @@ export async function createTape(options: TapeOptions): Promise<Tape> {
           signer,
           ...(fileSystem === undefined ? {} : { fileSystem }),
           ...(fileLimit === undefined ? {} : { fileLimit }),
+          ...(pressure === undefined ? {} : { pressure }),
+          ...(writeAhead === undefined ? {} : { writeAhead }),
         });
       } catch (error) {
         if (tries >= MOST_SEALS) throw error;
@@ -100,7 +117,7 @@ export async function createTape(options: TapeOptions): Promise<Tape> {
     recording.end(strand, 'over').catch(() => undefined);
 
   return {
-    async record({ sessions, rounds, bytes = 0, seals, begun: whenBegun }) {
+    async record({ sessions, rounds, bytes = 0, seals, awaited = true, begun: whenBegun }) {
       const recording = await opened();
       // Those of the start before go on for a while, and end here.
       await Promise.all([...recording.strands()].map((strand) => end(recording, strand)));
@@ -117,8 +134,9 @@ export async function createTape(options: TapeOptions): Promise<Tape> {
       for (let round = 0; round < rounds; round++) {
         const noise = randomBytes(bytes).toString('base64');
         const answers = begun.map((strand) => told.exchange(strand, uuidv7(), `${randomUUID()}${noise}`));
-        if (!(await seal(seals)) && seals === undefined) throw new Error('A round was never sealed.');
-        await Promise.all(answers);
+        if (!(await seal(seals)) && seals === undefined)
+          throw new Error(`A round was never sealed: ${recording.failures.at(-1)}`);
+        if (awaited) await Promise.all(answers);
       }
       await Promise.all(begun.map((strand, index) => (index % 2 === 0 ? end(recording, strand) : undefined)));
     },
@@ -133,6 +151,7 @@ export async function createTape(options: TapeOptions): Promise<Tape> {
     },
     stop: () => close('stop'),
     seal,
+    isTaken: () => recorder?.isTaken() ?? false,
     told: told.counts,
     checkpoints: () => stored + (recorder?.checkpoints.length ?? 0),
 
