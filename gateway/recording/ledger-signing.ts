@@ -1,4 +1,8 @@
-/** Signing a ledger's checkpoints, whichever of its keys is in force. */
+/**
+ * Signing a ledger's checkpoints, whichever of its keys is in force. A signature is asked for beside whatever else goes on:
+ * a signer far away may take seconds, and rounds that calls wait for must not.
+ */
+import { setImmediate } from 'node:timers/promises';
 import { formatCheckpoint, signCheckpoint } from '../ledger/checkpoint.ts';
 import { keyInForce, type LedgerKey } from '../ledger/keys.ts';
 import type { Signer } from '../ledger/signer.ts';
@@ -33,8 +37,12 @@ export interface LedgerSigning {
   inForce(state: LedgerState): string;
   /** The key that signs once all announcements are covered. */
   announced(state: LedgerState): string;
-  /** The note over the whole tree of that state. Rejects with `SignerDownError`. */
-  sign(state: LedgerState): Promise<string>;
+  /** Asks for the note over the whole tree of that state, unless one is asked for already. */
+  ask(state: LedgerState): void;
+  /** Resolves when the one that is asked for is there, or is not to be had; undefined where none is. */
+  answered(): Promise<void> | undefined;
+  /** The one that was asked for, once, if it is there by now. Rejects with `SignerDownError`. */
+  take(): Promise<{ readonly at: LedgerState; readonly note: string } | undefined>;
 }
 
 export function createLedgerSigning({ signer, firstKey, formerSigner }: Signers): LedgerSigning {
@@ -49,19 +57,44 @@ export function createLedgerSigning({ signer, firstKey, formerSigner }: Signers)
     return found;
   }
 
+  async function sign(state: LedgerState): Promise<string> {
+    const { ledger, frontier } = state;
+    const key = inForce(state);
+    try {
+      const text = formatCheckpoint({ ledger, size: frontier.size, root: rootOf(frontier) });
+      return await signCheckpoint(text, signerOf(key));
+    } catch (error) {
+      throw new SignerDownError(key, error);
+    }
+  }
+
+  let asked: { readonly at: LedgerState; readonly note: Promise<string>; answered: boolean } | undefined;
+
   return {
     keys,
     inForce,
     announced: (state) => keys(state).at(-1)?.verifierKey ?? signer.verifierKey,
-    async sign(state) {
-      const { ledger, frontier } = state;
-      const key = inForce(state);
-      try {
-        const text = formatCheckpoint({ ledger, size: frontier.size, root: rootOf(frontier) });
-        return await signCheckpoint(text, signerOf(key));
-      } catch (error) {
-        throw new SignerDownError(key, error);
-      }
+    ask(state) {
+      if (asked !== undefined) return;
+      const asking = { at: state, note: sign(state), answered: false };
+      const answer = (): void => {
+        asking.answered = true;
+      };
+      asking.note.then(answer, answer);
+      asked = asking;
+    },
+    answered: () =>
+      asked?.note.then(
+        () => {},
+        () => {},
+      ),
+    async take() {
+      // A key on this machine has answered by then.
+      await setImmediate();
+      if (asked?.answered !== true) return undefined;
+      const { at, note } = asked;
+      asked = undefined;
+      return { at, note: await note };
     },
   };
 }

@@ -18,7 +18,7 @@ import { keysFrom } from '../ledger/keys.ts';
 import { checkpointName } from '../ledger/names.ts';
 import type { Store } from '../store/store.ts';
 import type { Journal } from './journal.ts';
-import { isAfter } from './journal-file.ts';
+import { isAfter, type Position } from './journal-file.ts';
 import { createLedgerSigning, SignerDownError, type Signers } from './ledger-signing.ts';
 import { createOwnNames, LedgerTakenError } from './own-names.ts';
 import { isNoSpace } from './reserve.ts';
@@ -109,10 +109,15 @@ export function createSealer(deps: SealerDeps): Sealer {
   let beaten: { clockOffset: number } | undefined;
   let announcing = false;
   let stopping = false;
+  /** A stop was asked for; `stopping` once its last round begins. */
+  let leaving = false;
+  /** The stop leaves what is not stored to the next start. */
+  let givenUp = false;
   let storedObjects = 0;
   /** Somebody asked for a checkpoint, not only for the store. */
   let asked = false;
-  let signerDown = false;
+  /** Until then a signer that gave no signature is left alone; monotonic milliseconds. */
+  let signAgain = 0;
   let storeDown = false;
   let roundLimit = ROUND_LIMIT;
   /** Of the round under way; none of one that this start found. */
@@ -127,20 +132,30 @@ export function createSealer(deps: SealerDeps): Sealer {
     due = at;
     timer = setTimeout(() => {
       due = Number.POSITIVE_INFINITY;
-      void seal();
+      void (performance.now() < signAgain ? sealNext() : seal());
     }, afterMs);
   }
 
-  /** Coalesces: callers that come while a round runs share the next one. */
-  function seal(): Promise<void> {
+  async function seal(): Promise<void> {
     asked = true;
-    return sealNext();
+    await sealNext();
+    // Rounds go on while a signature is waited for: it is taken between two of them, and covers what was there when it
+    // was asked for.
+    const goal = state.frontier.size;
+    while (state.checkpointed < goal && !storeDown && !taken && !givenUp) {
+      const answer = signing.answered();
+      if (answer === undefined) return;
+      await answer;
+      asked = true;
+      await sealNext();
+    }
   }
 
+  /** Coalesces: callers that come while a round runs share the next one. */
   function sealNext(): Promise<void> {
     queued ??= chain.then(async () => {
       queued = undefined;
-      await sealOnce();
+      if (!givenUp) await sealOnce();
     });
     chain = queued;
     return queued;
@@ -149,31 +164,34 @@ export function createSealer(deps: SealerDeps): Sealer {
   async function sealOnce(): Promise<void> {
     if (taken) return;
     const goal = journal.end();
-    // A signer that is down is tried again in its own time, not with each frame that waits for the store.
-    const mayAsk = asked || !signerDown;
+    // A checkpoint is for who seals, not for each frame that waits for the store.
+    const mayAsk = asked;
     asked = false;
     try {
-      if (unfinished === undefined && (await waitingNote()) !== undefined) await storeCheckpoint();
+      if (unfinished === undefined) await storeWaiting();
       // While the signer is down segments and entries go on, and one later checkpoint covers them all.
       let unsigned: SignerDownError | undefined;
       for (let more = true; more; ) {
         more = (await round()) && (beat || announcing || isClosing() || isAfter(goal, state.sealed));
-        if (mayAsk && !isCovered() && unsigned === undefined) unsigned = await tryCheckpoint();
+        unsigned ??= await tryCheckpoint(mayAsk);
       }
       storeDown = false;
       if (unsigned !== undefined) throw unsigned;
-      if (!isCovered()) return;
-      signerDown = false;
-      await removeSealed();
-      failures = 0;
+      if (isCovered()) {
+        await removeSealed();
+        failures = 0;
+      } else if (signAgain > performance.now()) schedule(signAgain - performance.now());
     } catch (error) {
       if (error instanceof LedgerTakenError) return giveUp(error);
       failures++;
-      signerDown = error instanceof SignerDownError;
-      storeDown = !signerDown;
+      storeDown = !(error instanceof SignerDownError);
+      // A store that has just failed is not asked once more: whoever stops a gateway gives it so many seconds.
+      givenUp ||= leaving && storeDown;
       report(error);
       const most = storeDown && deps.isAwaited() ? AWAITED_BACKOFF_MS : MOST_BACKOFF_MS;
-      schedule(Math.min(most, 250 * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2));
+      const wait = Math.min(most, 250 * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2);
+      if (!storeDown) signAgain = performance.now() + wait;
+      schedule(wait);
     }
   }
 
@@ -202,8 +220,8 @@ export function createSealer(deps: SealerDeps): Sealer {
     }
   }
 
-  function tryCheckpoint(): Promise<SignerDownError | undefined> {
-    return storeCheckpoint().then(
+  function tryCheckpoint(mayAsk: boolean): Promise<SignerDownError | undefined> {
+    return nextCheckpoint(mayAsk).then(
       () => undefined,
       (error: unknown) => {
         if (error instanceof SignerDownError) return error;
@@ -328,11 +346,28 @@ export function createSealer(deps: SealerDeps): Sealer {
     await writeAhead.clearRound();
   }
 
-  async function storeCheckpoint(): Promise<void> {
-    const waiting = await waitingNote();
+  /** A note that was signed before and may not be stored: recovery knows one, so nothing goes before it. */
+  async function storeWaiting(): Promise<void> {
+    const waiting = await writeAhead.readCheckpoint();
+    if (waiting?.number !== state.nextCheckpoint) return;
     // Its write may have failed and have left a note that can be read and is not durable.
-    if (waiting !== undefined) await writeAhead.confirm();
-    const signed = waiting ?? (await signNext());
+    await writeAhead.confirm();
+    await storeCheckpoint(waiting);
+  }
+
+  async function nextCheckpoint(mayAsk: boolean): Promise<void> {
+    await storeWaiting();
+    if (mayAsk && !isCovered()) signing.ask(state);
+    const signed = await signing.take();
+    if (signed === undefined) return;
+    const { at, note } = signed;
+    const checkpoint = { number: state.nextCheckpoint, size: at.frontier.size, note };
+    await writeAhead.writeCheckpoint(checkpoint);
+    await storeCheckpoint(checkpoint, at.sealed);
+  }
+
+  /** `through` is as far as the journal is under it. */
+  async function storeCheckpoint(signed: SignedCheckpoint, through?: Position): Promise<void> {
     const note = Buffer.from(signed.note);
     await store.create(checkpointName(state.ledger, signed.number), note);
     behind = true;
@@ -350,21 +385,8 @@ export function createSealer(deps: SealerDeps): Sealer {
     const verifierKey = signing.inForce(state);
     if (verifierKey !== before) events.keyChanged({ ledger: state.ledger, verifierKey, number: signed.number });
     // What can not be removed is told, and tried again, when nothing is left to seal.
-    if (isCovered()) await journal.sealed(state.sealed).catch(() => {});
-  }
-
-  /** The note that was signed and may not be stored. */
-  async function waitingNote(): Promise<SignedCheckpoint | undefined> {
-    const written = await writeAhead.readCheckpoint();
-    return written?.number === state.nextCheckpoint ? written : undefined;
-  }
-
-  async function signNext(): Promise<SignedCheckpoint> {
-    const { size } = state.frontier;
-    const note = await signing.sign(state);
-    const signed = { number: state.nextCheckpoint, size, note };
-    await writeAhead.writeCheckpoint(signed);
-    return signed;
+    const sealed = isCovered() ? state.sealed : through;
+    if (sealed !== undefined) await journal.sealed(sealed).catch(() => {});
   }
 
   return {
@@ -393,16 +415,20 @@ export function createSealer(deps: SealerDeps): Sealer {
     isTaken: () => taken,
     keys: () => ({ inForce: signing.inForce(state), announced: signing.announced(state) }),
     async stop() {
+      leaving = true;
       await seal();
       stopping = true;
       clearTimeout(timer);
-      // A store that has just failed is not waited for once more: whoever stops a gateway gives it so many seconds.
-      if (!storeDown) await seal();
+      // Also where there is nothing left to do: an attempt that is queued would go on beside whoever has the disk next.
+      await seal();
+      // A signature that somebody else waited for comes too late.
+      givenUp = true;
+      await chain;
       // Also where the store or the signer is down: what waits for them is on this disk, and nobody was cut off.
       // Where all is sealed nothing is left of the journal that was damaged, and the ledger has its gap.
       const { loss, ...rest } = state;
-      const isOver = loss?.told === true && isSealed();
-      const kept = loss === undefined || isOver ? {} : { loss };
+      const isTold = loss?.told === true && isSealed();
+      const kept = loss === undefined || isTold ? {} : { loss };
       await writeAhead.writeState({ ...rest, ...kept, stopped: clock.millis(), end: journal.end() });
     },
   };
