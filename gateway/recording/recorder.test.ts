@@ -450,6 +450,54 @@ test('the store is down: frames wait on the disk, not in memory, and all of them
   assert.equal(marks(sessions.get('a')).includes('gap'), false);
 });
 
+test('a stop asks a store that is slow to fail once, and whatever was queued behind it leaves the disk alone', async () => {
+  const asked: ((error: Error) => void)[] = [];
+  const { promise: begun, resolve } = Promise.withResolvers<void>();
+  let down = false;
+  let creates = 0;
+  const slow: Store = {
+    ...store,
+    create(name, bytes) {
+      creates++;
+      if (!down) return store.create(name, bytes);
+      resolve();
+      return new Promise((_, reject) => asked.push(reject));
+    },
+  };
+  let written = 0;
+  const recorder = await openTestRecorder({
+    folder,
+    store: slow,
+    writeAhead: (real) => ({
+      writeState(state) {
+        written++;
+        return real.writeState(state);
+      },
+    }),
+  });
+  const strand = await recorder.begin('a', START);
+  await recorder.seal();
+  await strand.commit({ type: 'event', event: { name: 'e' } });
+  const beforeStop = creates;
+  down = true;
+  const stopping = recorder.stop();
+  await begun;
+  // A timer, a heartbeat: it waits for the attempt under way.
+  const queued = recorder.seal();
+  for (const fail of asked) fail(new Error('down'));
+  down = false;
+  await stopping;
+  const before = written;
+  assert.equal(creates, beforeStop + 1);
+  await queued;
+  for (let turns = 0; turns < 20; turns++) await new Promise(setImmediate);
+  assert.deepEqual([creates, written], [beforeStop + 1, before]);
+  const next = await openTestRecorder({ folder, store });
+  assert.deepEqual(next.gaps, []);
+  await next.stop();
+  await assertWhole(new Map([['a', ['e']]]));
+});
+
 test('a crash leaves an unknown end and a gap from the newest frame on; an orderly stop leaves neither', async () => {
   let recorder = await openTestRecorder({ folder, store });
   const strand = await recorder.begin('a', START);

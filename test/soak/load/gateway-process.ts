@@ -62,7 +62,9 @@ export async function startGatewayProcess(
     logFile,
     probe: (order = {}) => peer.ask<Probed>('probe', order),
     async metrics<Name extends string>(...names: Name[]) {
-      const lines = (await (await fetch(`${metrics}/metrics`)).text()).split('\n');
+      // A connection of its own: one that is kept may be closed by the other side just when it is used again.
+      const scraped = await fetch(`${metrics}/metrics`, { headers: { connection: 'close' } });
+      const lines = (await scraped.text()).split('\n');
       const sumOf = (name: string): number =>
         lines
           .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
