@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { stringify } from 'yaml';
 import { createClock } from '../gateway/clock.ts';
 import { type Disk, openDisk } from '../gateway/disk.ts';
 import { createGoogleApi } from '../gateway/google-api.ts';
@@ -18,6 +19,7 @@ import { openRecorder, type Recorder } from '../gateway/recording/recorder.ts';
 import { createTestStore, event, requestFrame, START } from '../gateway/recording/test-recorder.ts';
 import { createFilesystemStore } from '../gateway/store/filesystem.ts';
 import type { Store } from '../gateway/store/store.ts';
+import { configurationFor } from './gateway-under-test.ts';
 
 const run = promisify(execFile);
 const root = await mkdtemp(join(tmpdir(), 'verbatim-seal-'));
@@ -162,7 +164,10 @@ test('a retired disk: recordings and ledger are ended, told to the auditor, and 
   assert.equal(wrong.code, 1);
   assert.match(wrong.said, /another store/);
 
-  const retired = await seal('--store', store.url, '--retire', 'replaced');
+  const config = join(folder, 'verbatim.yaml');
+  const at = { folder, issuer: { url: 'http://127.0.0.1:1' }, port: 1, origin: 'http://127.0.0.1:2', pathname: '/mcp' };
+  await writeFile(config, stringify(configurationFor(at)));
+  const retired = await seal('--config', config, '--retire', 'replaced');
   assert.deepEqual([retired.code, retired.result.closed], [0, true]);
   const { closed } = await verified();
   assert.ok(closed !== undefined);
