@@ -61,7 +61,7 @@ export interface KillSoakReport extends Checked {
   readonly kinds: Readonly<Record<Kind, number>>;
   readonly seconds: { readonly killing: number; readonly serving: number; readonly checking: number };
   readonly verified: { readonly ok: boolean; readonly segments: number; readonly frames: number };
-  /** Nothing is lost, unrecorded, untrue or otherwise wrong, and the store verifies. */
+  /** Something was acknowledged, nothing is lost, unrecorded, untrue or otherwise wrong, and the store verifies. */
   readonly ok: boolean;
 }
 
@@ -242,7 +242,7 @@ export async function runKillSoak(options: KillSoakOptions): Promise<KillSoakRep
     },
     verified: { ok: verified.ok, segments: verified.segments, frames: verified.frames },
     problems: [...checked.problems, ...verified.problems.map(({ code, object }) => `verify: ${code} ${object}`)],
-    ok: verified.ok && checked.wrong === 0,
+    ok: verified.ok && checked.wrong === 0 && checked.acknowledged > 0,
   };
 }
 

@@ -23,7 +23,7 @@ for that there is --power.
   --keep                keep the folder, and say where it is
   --json                one line of JSON at the end: {"kills", "acknowledged", "lost", "forwarded", "unrecorded", ...}
 
-Exits with 1 unless nothing is lost, unrecorded, untrue or otherwise wrong, and the store verifies.`;
+Exits with 1 unless something was acknowledged and nothing is lost, unrecorded, untrue or otherwise wrong, and the store verifies.`;
 
 const { values } = parseArgs({
   options: {
@@ -84,6 +84,9 @@ const report = await runKillSoak({ ...options, folder, say: (line) => console.er
 });
 const { kills, acknowledged, lost, forwarded, unrecorded, problems, ok, ...more } = report;
 for (const problem of problems) console.error(problem);
+if (kills < options.kills || acknowledged < options.exchanges)
+  console.error(`The ${options.minutes} minutes were over before all kills and exchanges were there.`);
+if (acknowledged === 0) console.error('Nothing was acknowledged, so that nothing is proved.');
 if (!values.keep) await rm(folder, { recursive: true, force: true });
 if (values.json) console.log(JSON.stringify({ kills, acknowledged, lost, forwarded, unrecorded, ok, ...more }));
 else {
