@@ -23,7 +23,8 @@ for that there is --power.
   --keep                keep the folder, and say where it is
   --json                one line of JSON at the end: {"kills", "acknowledged", "lost", "forwarded", "unrecorded", ...}
 
-Exits with 1 unless something was acknowledged and nothing is lost, unrecorded, untrue or otherwise wrong, and the store verifies.`;
+Exits with 1 unless something was acknowledged, nothing is lost, unrecorded, untrue or otherwise wrong, and the store
+verifies.`;
 
 const { values } = parseArgs({
   options: {
