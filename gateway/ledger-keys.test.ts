@@ -9,7 +9,7 @@ import { makeFolder } from './durable-file.ts';
 import { type GoogleKms, KmsError } from './google-kms.ts';
 import { encodeVerifierKey } from './ledger/checkpoint.ts';
 import { emptyFrontier } from './ledger/tree.ts';
-import { openLedgerKeys } from './ledger-keys.ts';
+import { keptSigning, openLedgerKeys } from './ledger-keys.ts';
 import { noteLedgerOpened } from './ledger-opened.ts';
 import { createWriteAhead, type LedgerState } from './recording/write-ahead.ts';
 import { createMemoryStore } from './store/memory.ts';
@@ -176,4 +176,20 @@ test('a key that was made and told to nobody gives way to the one that is config
   await open();
   const { firstKey, signer } = await open(1);
   assert.equal(firstKey, signer.verifierKey);
+});
+
+test('who has the disk alone signs with the version that was kept last, and makes no key', async () => {
+  const { signer } = await open(1);
+  await ran(signer.verifierKey);
+  const signing = await keptSigning(path);
+  assert.deepEqual(signing, { kms: version(1) });
+  asked = [];
+  const keys = await openLedgerKeys({ disk: DISK(), signing, kms });
+  assert.deepEqual([keys.signer.verifierKey, asked], [signer.verifierKey, []]);
+  assert.equal(await exists('keys/ledger.pem'), false);
+});
+
+test('a disk with a key of its own needs no version', async () => {
+  await open();
+  assert.equal(await keptSigning(path), undefined);
 });
