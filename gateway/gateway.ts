@@ -8,6 +8,7 @@ import { loadConfigFile } from './config-file.ts';
 import { openConfigurations } from './configurations.ts';
 import { connectionLimit, limitConnections } from './connection-limit.ts';
 import { openDisk } from './disk.ts';
+import { GatewayError } from './errors.ts';
 import { createGoogleApi } from './google-api.ts';
 import { createGoogleKms } from './google-kms.ts';
 import { createGoogleSecrets } from './google-secret.ts';
@@ -26,6 +27,7 @@ import { loadPolicies } from './policies.ts';
 import { openPressure } from './pressure.ts';
 import { loggableReason } from './proxy/credential-error.ts';
 import { createOrigins } from './proxy/origins.ts';
+import { createPlaces } from './proxy/places.ts';
 import { createGatewayServer } from './proxy/routes.ts';
 import type { Runtime } from './proxy/runtime.ts';
 import { systemStart } from './proxy/session-start.ts';
@@ -91,6 +93,8 @@ export class ConfigurationError extends Error {
 
 /** Clients give up after 60 s; progress keeps few of them waiting. */
 const APPROVAL_HOLD_MS = 30_000;
+
+const LARGE_BODIES_AT_ONCE = 2;
 
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const loaded = loadConfigFile(options.configFile);
@@ -271,6 +275,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     freezes,
     blocks,
     statements,
+    largeBodies: createPlaces(
+      LARGE_BODIES_AT_ONCE,
+      () => new GatewayError('too_many_exchanges', 'not_forwarded', 'Too many large bodies wait.'),
+    ),
     callLimits: createCallLimits({ state: stores.state, now }),
     origins: createOrigins(),
     approvals,

@@ -100,6 +100,7 @@ async function handleCallUnder(
     call = await readCall({ runtime, inForce, target, request, edge, session, ...entered, tap, started }, place);
     noteClient(call);
     await recordRequest(call);
+    place.endTurn?.();
     const refused = call.read.refused;
     if (refused !== undefined) await answer(call, refused);
     else await forward(call, place);

@@ -48,7 +48,7 @@ export interface OutgoingInput {
 /** Bytes that may wait between upstream and client before the upstream is asked to pause. */
 const HIGH_WATER = 1024 * 1024;
 /** Bytes that a part counts for besides its own: its frame waits in memory too, and small events are many. */
-const PART_COST = 512;
+export const PART_COST = 512;
 
 export function createOutgoing(input: OutgoingInput): Outgoing {
   const { tap, edge } = input;

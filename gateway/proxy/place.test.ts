@@ -17,6 +17,9 @@ test('a session is idle from the end of its last call on, however long that took
   const place = takePlace(runtime, session, target);
   assert.equal(takePlace(runtime, session, target).refused?.code, 'too_many_exchanges');
   now = 900_000;
+  let turns = 0;
+  place.endTurn = () => turns++;
   place.leave();
   assert.equal(session.lastUsed, 900_000);
+  assert.equal(turns, 1, 'a call that fails before it is recorded gives back its turn');
 });

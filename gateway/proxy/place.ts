@@ -9,6 +9,8 @@ export interface Place {
   /** Aborted with a GatewayError. */
   readonly signal: AbortSignal;
   abort(error: GatewayError): void;
+  /** Gives back the turn that its large body has; once that is recorded it needs none. */
+  endTurn?: () => void;
   leave(): void;
 }
 
@@ -24,6 +26,7 @@ export function takePlace(runtime: Runtime, session: Session, target: Target): P
     abort: (error) => controller.abort(error),
     leave() {
       session.exchanges.delete(place);
+      place.endTurn?.();
       // A session that was busy until now has not been idle for as long as its last call took.
       session.lastUsed = runtime.clock.millis();
     },

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { GatewayError } from '../errors.ts';
 import { createPlaces } from './places.ts';
 
 const HOUR = 3_600_000;
@@ -44,4 +45,10 @@ test('after its time it fails in words', async () => {
   const places = createPlaces(1);
   await places.take(never, HOUR);
   await assert.rejects(places.take(never, 1), { code: 'upstream_timeout', fate: 'not_forwarded' });
+});
+
+test('who waits too long is told what it waited for', async () => {
+  const places = createPlaces(1, () => new GatewayError('too_many_exchanges'));
+  await places.take(never, HOUR);
+  await assert.rejects(places.take(never, 1), { code: 'too_many_exchanges' });
 });

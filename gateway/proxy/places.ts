@@ -1,18 +1,19 @@
 /**
- * Places at an upstream, one for each of its sockets. Who waits for one waits here and not in the pool's own queue: from
- * here a call that is over goes at once, body and all, and a freeze or an end is asked about once more before it goes out.
+ * Places of which there are so many, in the order of asking. At an upstream there is one for each of its sockets. Who waits
+ * for one waits here and not in the pool's own queue: from here a call that is over goes at once, body and all, and a freeze
+ * or an end is asked about once more before it goes out.
  */
 import { GatewayError } from '../errors.ts';
 
 export interface Places {
   /**
-   * Resolves with the function that gives the place back, in the order of asking. Rejects with `upstream_timeout` after
-   * `within` milliseconds, and with the signal's reason.
+   * Resolves with the function that gives the place back. Rejects with the error `late` after `within` milliseconds, and
+   * with the signal's reason.
    */
   take(signal: AbortSignal, within: number): Promise<() => void>;
 }
 
-export function createPlaces(most: number): Places {
+export function createPlaces(most: number, late: () => GatewayError = allInUse): Places {
   let free = most;
   const waiting = new Set<() => void>();
 
@@ -50,11 +51,15 @@ export function createPlaces(most: number): Places {
         };
         const timer = setTimeout(() => {
           stop();
-          fail(new GatewayError('upstream_timeout', 'not_forwarded', 'All its connections are in use.'));
+          fail(late());
         }, within);
         waiting.add(next);
         signal.addEventListener('abort', onAbort);
       });
     },
   };
+}
+
+function allInUse(): GatewayError {
+  return new GatewayError('upstream_timeout', 'not_forwarded', 'All its connections are in use.');
 }

@@ -63,7 +63,18 @@ export async function readCall(reading: Reading, place: Place): Promise<Call> {
   };
 }
 
-async function readIt({ request, target }: Reading, place: Place): Promise<{ body: Buffer; read: ReadRequest }> {
+/**
+ * Bytes. To parse and to record a body takes the one thread that all calls share, a large one for a good part of a second:
+ * they take turns (runtime.largeBodies), so that others come in between.
+ */
+const LARGE_BODY = 1024 * 1024;
+/** Milliseconds that one may wait for its turn. */
+const TURN_WITHIN = 60_000;
+
+async function readIt(
+  { runtime, request, target }: Reading,
+  place: Place,
+): Promise<{ body: Buffer; read: ReadRequest }> {
   let body: Buffer = Buffer.alloc(0);
   let read: ReadRequest;
   try {
@@ -71,6 +82,7 @@ async function readIt({ request, target }: Reading, place: Place): Promise<{ bod
     // A call without a place is read only as far as it takes to answer it by its id.
     const most = place.refused === undefined ? requestBytes : Math.min(requestBytes, MOST_READ_IN_VAIN);
     body = await readBody(request, most, place.signal);
+    if (body.length > LARGE_BODY) place.endTurn = await runtime.largeBodies.take(place.signal, TURN_WITHIN);
     read = request.method === 'POST' ? readPost(request, body) : readBodiless(request, body);
   } catch (error) {
     read = { messages: [], batch: false, era: 'legacy', refused: toGatewayError(error) };

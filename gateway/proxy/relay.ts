@@ -10,7 +10,7 @@ import { createAnswers } from './answers.ts';
 import type { ClientEdge } from './client-edge.ts';
 import { responseHeadersForClient } from './headers.ts';
 import { createInOrder } from './in-order.ts';
-import { createOutgoing } from './outgoing.ts';
+import { createOutgoing, PART_COST } from './outgoing.ts';
 import type { ReflectionGuard } from './reflection.ts';
 import { type Hold, type OutPart, type ResponseStream, streamFor } from './response-stream.ts';
 import type { Tap } from './tap.ts';
@@ -84,7 +84,7 @@ export function createRelay(input: RelayInput): Relay {
   let aborted: GatewayError | undefined;
   /** Runs while the client is gone and the upstream still answers. */
   let alone: NodeJS.Timeout | undefined;
-  /** What has come since: nobody's slowness holds it back any more. */
+  /** What has come since, as it counts: nobody's slowness holds it back any more. */
   let aloneBytes = 0;
   const steps = createInOrder((held) => {
     if (held) controller?.pause();
@@ -177,6 +177,7 @@ export function createRelay(input: RelayInput): Relay {
   function release(part: OutPart, withheld = false): void {
     for (const message of withheld ? [] : (part.messages ?? [])) answers.note(message);
     if (part.id !== undefined && !withheld) resumable = true;
+    if (alone !== undefined) aloneBytes += PART_COST;
     out.piece(part, withheld);
     if (out.full) controller?.pause();
   }

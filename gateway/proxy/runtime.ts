@@ -24,6 +24,7 @@ import type { Sessions } from '../sessions/sessions.ts';
 import type { Windows } from '../sessions/window.ts';
 import type { StatementReader } from '../statements/reader.ts';
 import type { Origins } from './origins.ts';
+import type { Places } from './places.ts';
 import type { ToolWatch } from './tool-watch.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -63,6 +64,8 @@ export interface Runtime {
   readonly blocks: Blocks;
   readonly statements: StatementReader;
   readonly callLimits: CallLimits;
+  /** Large bodies take turns until they are recorded. */
+  readonly largeBodies: Places;
   readonly origins: Origins;
   readonly approvals: Approvals;
   readonly windows: Windows;
