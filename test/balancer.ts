@@ -6,6 +6,9 @@ import { once } from 'node:events';
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+/** The header of an answer that says which gateway was given the request. */
+export const BALANCER = 'x-balancer';
+
 interface Target {
   readonly origin: string;
   readonly agent: Agent;
@@ -40,7 +43,7 @@ export async function startBalancer(): Promise<Balancer> {
 
   function pass(incoming: IncomingMessage, answer: ServerResponse): void {
     const target = next();
-    if (target === undefined) return void answer.writeHead(503, { 'x-balancer': 'none' }).end();
+    if (target === undefined) return void answer.writeHead(503, { [BALANCER]: 'none' }).end();
     const { method = '', url: path = '' } = incoming;
     given.push({ method, origin: target.origin });
     const outgoing = request(target.origin, {
@@ -51,14 +54,14 @@ export async function startBalancer(): Promise<Balancer> {
       setHost: false,
     });
     outgoing.on('response', (upstream) => {
-      answer.writeHead(upstream.statusCode ?? 502, rawOf(upstream));
+      answer.writeHead(upstream.statusCode ?? 502, [...rawOf(upstream), BALANCER, target.origin]);
       answer.flushHeaders();
       upstream.pipe(answer);
       upstream.on('error', () => answer.destroy());
     });
     outgoing.on('error', () => {
       if (answer.headersSent) answer.destroy();
-      else answer.writeHead(502, { 'x-balancer': 'broken' }).end();
+      else answer.writeHead(502, { [BALANCER]: target.origin }).end();
     });
     answer.on('close', () => outgoing.destroy());
     incoming.pipe(outgoing);

@@ -32,7 +32,7 @@ export async function bind(binding: Binding, read: ReadRequest): Promise<Bound> 
   const other =
     refused ??
     (await foreignHandle(binding, read)) ??
-    foreignEvent(binding, upstream) ??
+    (await foreignEvent(binding, upstream)) ??
     ((await isAwaited(session, upstream, responseIdsOf(read))) ? undefined : new GatewayError('response_not_awaited'));
   return { upstream, ...(other === undefined ? {} : { refused: other }) };
 }
@@ -68,11 +68,20 @@ async function foreignHandle(binding: Binding, read: ReadRequest): Promise<Gatew
   return undefined;
 }
 
-function foreignEvent({ runtime, request, session }: Binding, upstream: string | undefined): GatewayError | undefined {
+async function foreignEvent(
+  { runtime, request, session }: Binding,
+  upstream: string | undefined,
+): Promise<GatewayError | undefined> {
   const id = request.headers['last-event-id'];
   if (typeof id !== 'string') return undefined;
   const may = runtime.eventIds.mayResume({ connection: session.connection, session: session.id, upstream }, id);
-  return may ? undefined : new GatewayError('event_id_unknown');
+  if (may === 'yes') return undefined;
+  if (may === 'no') return new GatewayError('event_id_unknown');
+  try {
+    return (await runtime.sessions.isServedElsewhere(session)) ? undefined : new GatewayError('event_id_unknown');
+  } catch (cause) {
+    return new GatewayError('state_unavailable', 'not_forwarded', undefined, { cause });
+  }
 }
 
 type Attempt = { event: 'foreign_session_id'; owner: string } | { event: 'foreign_handle'; kind: string };

@@ -7,6 +7,8 @@ import { createHash } from 'node:crypto';
 /** The newest ids of a session that are kept, and of the upstream's sessions that one was given in. */
 const MOST = 5000;
 const MOST_UPSTREAM = 8;
+/** What a server may count in each stream anew; longer ids are its own choice and meet nowhere by chance. */
+const COUNTED = /^\d{1,9}$/;
 
 /** Where an id was given, and where it comes back: the upstream's own session id, absent where it issues none. */
 interface Stream {
@@ -18,8 +20,11 @@ interface Stream {
 export interface EventIds {
   /** Notes an id before its event is released. */
   note(stream: Stream, id: string): void;
-  /** Whether a session may resume behind this id. */
-  mayResume(stream: Stream, id: string): boolean;
+  /**
+   * Whether a session may resume behind this id. `alone`: where this replica alone has served it, it may not; another one may
+   * have given it the same number, as counters do.
+   */
+  mayResume(stream: Stream, id: string): 'yes' | 'no' | 'alone';
   forget(connection: string, session: string): void;
 }
 
@@ -48,13 +53,13 @@ export function createEventIds(): EventIds {
       const id = keyOf(lastEventId);
       const sessions = byConnection.get(connection);
       // Also where the upstream issues no session id: then only the replica that gave the id knows.
-      if (sessions?.get(session)?.get(id)?.has(upstream) === true) return true;
-      if (upstream === undefined) return false;
+      if (sessions?.get(session)?.get(id)?.has(upstream) === true) return 'yes';
+      if (upstream === undefined) return 'no';
       // Counters repeat among streams, so what both were given passes. What only another session was given never does.
       // What this replica has not seen may be another replica's: the upstream's session, which is this one's, vouches.
-      if (sessions?.get(session)?.has(id) === true) return true;
-      for (const ids of sessions?.values() ?? []) if (ids.has(id)) return false;
-      return true;
+      if (sessions?.get(session)?.has(id) === true) return 'yes';
+      for (const ids of sessions?.values() ?? []) if (ids.has(id)) return COUNTED.test(id) ? 'alone' : 'no';
+      return 'yes';
     },
     forget: (connection, session) => void byConnection.get(connection)?.delete(session),
   };
