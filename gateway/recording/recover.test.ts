@@ -144,6 +144,18 @@ test('frames that the state knows of and the journal has not are missed', async 
   await assert.rejects(recoverHere(), { name: 'DamagedDiskError', message: /ends at frame 1, expected 2/ });
 });
 
+test('a disk on which a later version went on is not touched', async () => {
+  const recorder = await openTestRecorder({ folder, store });
+  await recorder.begin('s', START);
+  await recorder.seal();
+  await recorder.kill();
+  const path = join(folder, 'state.json');
+  const later = JSON.stringify({ ...JSON.parse((await readFile(path)).toString()), v: 2 });
+  await writeFile(path, later);
+  await assert.rejects(recoverHere(), /state\.json has format 2, and this version of Verbatim knows 1/);
+  assert.equal((await readFile(path)).toString(), later);
+});
+
 test('a file that was acknowledged and holds no frame of a known strand is missed, too', async () => {
   const recorder = await openTestRecorder({ folder, store, fileLimit: 1e6, unsealed: true });
   await recorder.begin('s', START);

@@ -74,9 +74,12 @@ export interface SignedCheckpoint {
   readonly note: string;
 }
 
+/** Raised whenever the journal or anything beside it comes to mean something else. */
+const FORMAT = 1;
+
 const position = z.object({ file: z.int(), offset: z.int() });
 const stateSchema = z.looseObject({
-  v: z.literal(1),
+  v: z.literal(FORMAT),
   ledger: z.string(),
   sealed: position,
   nextEntries: z.int(),
@@ -141,9 +144,16 @@ export function createWriteAhead(folder: string, makeRoom?: () => Promise<boolea
   return {
     async readState() {
       const bytes = await readIfThere(path('state.json'));
-      return bytes === undefined
-        ? undefined
-        : (stateSchema.parse(JSON.parse(bytes.toString())) as unknown as LedgerState);
+      if (bytes === undefined) return undefined;
+      const value: unknown = JSON.parse(bytes.toString());
+      // Older code must not go on where a later version stopped: it would write numbers anew that mean something by now.
+      const format = typeof value === 'object' && value !== null && 'v' in value ? value.v : undefined;
+      if (typeof format === 'number' && format > FORMAT) {
+        throw new Error(
+          `${path('state.json')} has format ${format}, and this version of Verbatim knows ${FORMAT}. Start the version that wrote it: nothing was changed.`,
+        );
+      }
+      return stateSchema.parse(value) as unknown as LedgerState;
     },
     writeState: (state) => write('state.json', [Buffer.from(jsonOf(state))]),
     async readRound() {

@@ -6,8 +6,10 @@
  * The response may come to another replica. So each request is a state object, and taking it a second one beside it: of
  * all who want to pass a response for it one creates that.
  */
+
 import { uuidv7 } from 'uuidv7';
 import { hashOfParts } from '../hash-of-parts.ts';
+import { stateFacts } from '../state-facts.ts';
 import type { Store } from '../store/store.ts';
 
 export interface Awaited {
@@ -103,7 +105,7 @@ export function createAwaited(deps: {
     if ((await state.create(taken, Buffer.from(JSON.stringify({ v: 1, by })))) === 'created') return true;
     // An attempt that failed, and was tried again by the store, may have been stored all the same.
     const bytes = await state.get(taken);
-    return bytes !== undefined && (JSON.parse(Buffer.from(bytes).toString()) as { by?: string }).by === by;
+    return bytes !== undefined && stateFacts<{ by?: string }>(bytes, taken).by === by;
   }
 
   async function takeKnown(key: string): Promise<boolean> {

@@ -1,7 +1,9 @@
 /** Which session a token belongs to, on any replica: whoever creates the state object of its key names the session. */
+
 import { uuidv7 } from 'uuidv7';
 import { GatewayError } from '../errors.ts';
 import type { Principal } from '../identity/principal.ts';
+import { stateFacts } from '../state-facts.ts';
 import type { Store } from '../store/store.ts';
 import type { Ends } from './ends.ts';
 
@@ -36,7 +38,7 @@ export function createClaims({ state, ends, now }: { state: Store; ends: Ends; n
     if ((await state.create(name, Buffer.from(JSON.stringify(mine)))) === 'created') return mine;
     const bytes = await state.get(name);
     if (bytes === undefined) throw new Error(`State object ${name} exists and can't be read.`);
-    return JSON.parse(Buffer.from(bytes).toString()) as ClaimedSession;
+    return stateFacts<ClaimedSession>(bytes, name);
   }
 
   /** Whether a session has ended and may be followed by another for this token. Throws where it may not be. */

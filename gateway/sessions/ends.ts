@@ -2,6 +2,7 @@
  * Which sessions have ended, for every replica. An end is a tombstone: `ended/<session>.json` says so for good, and a
  * second one under the minute in which it was written is what running replicas look for.
  */
+import { stateFacts } from '../state-facts.ts';
 import type { Store } from '../store/store.ts';
 
 export interface SessionEnd {
@@ -43,7 +44,7 @@ export function createEnds({ state, now }: { state: Store; now: () => number }):
 
   async function read(name: string): Promise<Written | undefined> {
     const bytes = await state.get(name);
-    return bytes === undefined ? undefined : (JSON.parse(Buffer.from(bytes).toString()) as Written);
+    return bytes === undefined ? undefined : stateFacts<Written>(bytes, name);
   }
 
   return {

@@ -4,9 +4,11 @@
  *
  * One create-if-absent state object each, so that every replica knows it and no two sessions hold the same.
  */
+
 import { hashOfParts } from '../hash-of-parts.ts';
 import { keepNewest } from '../keep-newest.ts';
 import type { Handle, Named } from '../mcp/handles.ts';
+import { stateFacts } from '../state-facts.ts';
 import type { Store } from '../store/store.ts';
 
 export type Owner = 'ours' | 'foreign' | 'nobody';
@@ -52,7 +54,7 @@ export function createHandles(deps: { state: Store; now: () => number }): Handle
     if (there !== undefined) return there;
     const bytes = await deps.state.get(name);
     if (bytes === undefined) return undefined;
-    const { session, note } = JSON.parse(Buffer.from(bytes).toString()) as Stored;
+    const { session, note } = stateFacts<Stored>(bytes, name);
     return remember(name, { session, note });
   }
 

@@ -67,7 +67,7 @@ const { failures, problems, ok, ...report } = await runRolling({
   minutes: numberOf('minutes'),
   load: { calls: numberOf('clients'), streams: 4, conversations: 2, logins: 1 },
   drainDelayMs: 600,
-  drainMs: 1000,
+  drainMs: 3000,
   seed: numberOf('seed'),
   say: (line) => console.error(line),
 });

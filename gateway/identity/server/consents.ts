@@ -1,6 +1,8 @@
 /** What a person has allowed which client, remembered for 30 days: one state object a consent, and one to forget it. */
+
 import { uuidv7 } from 'uuidv7';
 import { hashOfParts } from '../../hash-of-parts.ts';
+import { stateFacts } from '../../state-facts.ts';
 import type { Store } from '../../store/store.ts';
 
 export interface Consent {
@@ -40,7 +42,7 @@ export function createConsents({ state, now }: { state: Store; now: () => number
       if (forgotten.has(name) || forgotten.has(`${name.slice(0, -'.json'.length)}${FORGOTTEN}`)) continue;
       const bytes = await state.get(name);
       if (bytes === undefined) continue;
-      const consent = JSON.parse(Buffer.from(bytes).toString()) as RememberedConsent;
+      const consent = stateFacts<RememberedConsent>(bytes, name);
       if (consent.until > now()) found.push(consent);
     }
     return found;

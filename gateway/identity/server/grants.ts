@@ -2,12 +2,14 @@
  * A grant is a session: it opens when somebody is authorized and ends with the session. Its record is one state object
  * that never changes; its end is the session's tombstone (gateway/sessions/ends.ts).
  */
+
 import { auditObject } from '../../audit.ts';
 import type { Clock } from '../../clock.ts';
 import { hashOfParts } from '../../hash-of-parts.ts';
 import { idAt } from '../../ids.ts';
 import { keepNewest } from '../../keep-newest.ts';
 import type { Ends } from '../../sessions/ends.ts';
+import { stateFacts } from '../../state-facts.ts';
 import type { Store } from '../../store/store.ts';
 
 export interface GrantRecord {
@@ -71,8 +73,9 @@ export function createGrants(deps: { state: Store; audit: Store; ends: Ends; clo
     if (!UUID.test(session)) return undefined;
     const there = kept.get(session);
     if (there !== undefined) return keep(there);
-    const bytes = await state.get(`grants/${session}.json`);
-    return bytes === undefined ? undefined : keep(JSON.parse(Buffer.from(bytes).toString()) as GrantRecord);
+    const name = `grants/${session}.json`;
+    const bytes = await state.get(name);
+    return bytes === undefined ? undefined : keep(stateFacts<GrantRecord>(bytes, name));
   }
 
   async function isOver({ session, expires }: Pick<GrantRecord, 'session' | 'expires'>): Promise<boolean> {
@@ -102,7 +105,7 @@ export function createGrants(deps: { state: Store; audit: Store; ends: Ends; clo
       const read = async (name: string): Promise<ListedGrant | undefined> => {
         const bytes = await state.get(name);
         if (bytes === undefined) return undefined;
-        const listed = JSON.parse(Buffer.from(bytes).toString()) as ListedGrant;
+        const listed = stateFacts<ListedGrant>(bytes, name);
         return (await isOver(listed)) ? undefined : listed;
       };
       const found: Promise<ListedGrant | undefined>[] = [];

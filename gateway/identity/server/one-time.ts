@@ -2,7 +2,9 @@
  * Values that are put once and taken once, on any replica: a login that is under way, a ticket. The name of the object is
  * the hash of the secret that finds it, its content is sealed, and "create if absent" decides who takes it.
  */
+
 import { createHash } from 'node:crypto';
+import { stateFacts } from '../../state-facts.ts';
 import type { Store } from '../../store/store.ts';
 import type { Keyring, SealingPurpose } from '../keyring.ts';
 
@@ -29,7 +31,7 @@ export function createOneTime<T>(deps: {
     const name = nameOf(secret);
     const [bytes, used] = await Promise.all([state.get(`${name}.json`), state.get(`${name}.used.json`)]);
     if (bytes === undefined || used !== undefined) return undefined;
-    const stored = JSON.parse(Buffer.from(bytes).toString()) as { expires: number; sealed: string };
+    const stored = stateFacts<{ expires: number; sealed: string }>(bytes, folder);
     if (stored.expires <= now()) return undefined;
     const text = keyring.open(purpose, stored.sealed, name);
     return text === undefined ? undefined : (JSON.parse(text) as T);

@@ -5,8 +5,10 @@
  * `groups/<session>/<n>.json` is what the n-th change or renewal found; the highest counts. `<n>.claim.<k>.json` says who
  * of several replicas asks: it is good for a lease, so that a replica that dies holds nobody up.
  */
+
 import type { Clock } from '../../clock.ts';
 import { keepNewest } from '../../keep-newest.ts';
+import { stateFacts } from '../../state-facts.ts';
 import type { Store } from '../../store/store.ts';
 import { type IdentityProvider, LoginRefused, type Rechecked } from '../broker/identity-provider.ts';
 import type { Keyring } from '../keyring.ts';
@@ -89,7 +91,7 @@ export function createRecheck(deps: RecheckDeps): Recheck {
     for (let n = found.n + 1; ; n++) {
       const bytes = await state.get(`groups/${session}/${n}.json`);
       if (bytes === undefined) return found;
-      const { at, groups, recheck } = JSON.parse(Buffer.from(bytes).toString()) as Stored;
+      const { at, groups, recheck } = stateFacts<Stored>(bytes, `groups/${session}`);
       found = { groups, at: Math.max(at, found.at), n, recheck: recheck ?? found.recheck, tried: found.tried };
     }
   }

@@ -3,8 +3,10 @@
  * is kept sealed for some seconds: another request with it, on any replica, gets the same answer after the client and
  * the grant have been checked as ever.
  */
+
 import type { KoaContextWithOIDC, default as Provider } from 'oidc-provider';
 import { hashOfParts } from '../../hash-of-parts.ts';
+import { stateFacts } from '../../state-facts.ts';
 import type { Store } from '../../store/store.ts';
 import type { Keyring } from '../keyring.ts';
 import { GRACE_MS } from './adapter.ts';
@@ -80,7 +82,7 @@ async function firstAnswer(hash: string, boundTo: string, { state, keyring }: To
   for (let waited = 0; waited < WAIT_MS; waited += LOOK_MS) {
     const bytes = await state.get(`oauth/refreshed/${hash}.json`);
     if (bytes !== undefined) {
-      const { sealed } = JSON.parse(Buffer.from(bytes).toString()) as { sealed: string };
+      const { sealed } = stateFacts<{ sealed: string }>(bytes, 'oauth/refreshed');
       const text = keyring.open('refreshed', sealed, `${hash} ${boundTo}`);
       if (text === undefined) return undefined;
       const { until, body } = JSON.parse(text) as { until: number; body: unknown };

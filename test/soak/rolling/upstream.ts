@@ -25,7 +25,7 @@ export function resultOf(id: number | string): string {
   return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":{"content":[{"type":"text","text":"ok  ${id} é"}],"n":1.00}}`;
 }
 
-export function counted(n: number): string {
+function counted(n: number): string {
   return `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":${n}}}`;
 }
 
