@@ -147,6 +147,16 @@ test('others fill the disk: it is looked at without a commit, and recorded with 
   await pressure.stop();
 });
 
+test('a mark that came and went between two looks is recorded', async () => {
+  const { pressure, fill, look, announced } = await createWorld();
+  fill(96);
+  fill(5);
+  await look();
+  await look();
+  assert.deepEqual(announced, ['calls', 'none']);
+  await pressure.stop();
+});
+
 test('bytes are reserved on the disk, given back when it is full, and taken again when there is room', async () => {
   const { world, pressure, path, look, logged } = await createWorld();
   const wholeAgain = async (): Promise<void> => {
@@ -155,9 +165,10 @@ test('bytes are reserved on the disk, given back when it is full, and taken agai
   await wholeAgain();
   const { blocks } = await stat(join(path, 'reserve.journal'));
   assert.ok(blocks * 512 >= pressure.sizes.reserve);
-  world.free = 0;
-  assert.equal(await pressure.forRecorder.reserve.give('journal'), true);
+  const given = pressure.forRecorder.reserve.give('journal');
   assert.equal(pressure.mark, 'answers', 'who met the end of the disk tells the others at once');
+  world.free = 0;
+  assert.equal(await given, true);
   assert.equal(await pressure.forRecorder.reserve.give('journal'), false);
   await look();
   assert.equal(pressure.missing(), pressure.sizes.reserve);

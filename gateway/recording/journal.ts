@@ -147,16 +147,13 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
   }
 
   async function commit(batch: Waiting[]): Promise<void> {
-    let full = false;
     if (current !== undefined && current.length < fileLimit && !failed) {
       try {
         return await writeRecord(current, batch);
-      } catch (error) {
+      } catch {
         // Poisoned: its length stays as it was before this commit, and the next file's header repeats it for recovery.
-        full = isNoSpace(error);
       }
     }
-    if (full) await makeRoom();
     try {
       await commitToNext(batch);
     } catch (error) {

@@ -9,6 +9,7 @@ const CASES: [string, Partial<Holding>, ReturnType<typeof overQuota>][] = [
   ['who is alone may take all', { used: 940, own: 940 }, 'nothing'],
   ['who holds nothing is served as long as anybody is', { used: 949, own: 0, others: [949], holders: 2 }, 'nothing'],
   ['so is who is within their share', { used: 949, own: 99, others: [850], holders: 2 }, 'nothing'],
+  ['also where the shares of others wait', { used: 940, own: 50, others: [890, 0], holders: 3 }, 'nothing'],
   ['the noisy one ends where the share of the other begins', { used: 750, own: 750, others: [0], holders: 2 }, 'calls'],
   ['and not before', { used: 749, own: 749, others: [0], holders: 2 }, 'nothing'],
   ['its answers go on a little longer', { used: 799, own: 799, others: [0], holders: 2 }, 'calls'],

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, afterEach, type TestContext, test } from 'node:test';
 import { uuidv7 } from 'uuidv7';
 import { createClock } from '../clock.ts';
-import type { GatewayError } from '../errors.ts';
+import { GatewayError } from '../errors.ts';
 import type { Principal } from '../identity/principal.ts';
 import { createTestStore, killAll, openTestRecorder, START } from '../recording/test-recorder.ts';
 import { createEnds } from './ends.ts';
@@ -48,7 +48,8 @@ async function start(shared?: Shared) {
   const clock = createClock();
   const now = (): number => clock.millis();
   const ends = createEnds({ state, now });
-  const deps = { recorder, state, audit, ends, clock, witnessKey: randomBytes(32) };
+  const room: { refusal?: GatewayError } = {};
+  const deps = { recorder, state, audit, ends, clock, witnessKey: randomBytes(32), refuses: () => room.refusal };
   const sessions = createSessions(deps);
   const opened = now();
   const principal: Principal = {
@@ -71,7 +72,7 @@ async function start(shared?: Shared) {
       within,
     );
   const restart = () => createSessions(deps);
-  return { sessions, ends, audit, principal, session: principal.grant?.session ?? '', open, state, restart };
+  return { sessions, ends, audit, principal, session: principal.grant?.session ?? '', open, state, restart, room };
 }
 
 const isOver = ({ code }: GatewayError): boolean => code === 'session_ended';
@@ -98,6 +99,21 @@ test('a principal that is blocked while their session is being opened has none',
   );
   await assert.rejects(open(), isOver);
   assert.ok(!('id' in first) || first.ended === 'blocked');
+});
+
+test('no session opens while the journal has no room, nothing says that it did, and it opens once there is', async () => {
+  const { sessions, audit, open, room } = await start();
+  let noted = 0;
+  audit.refuses = () => {
+    noted++;
+    return false;
+  };
+  room.refusal = new GatewayError('recording_full', 'not_forwarded');
+  await assert.rejects(open(), ({ code }: GatewayError) => code === 'recording_full');
+  assert.deepEqual([sessions.count(), noted], [0, 0]);
+  delete room.refusal;
+  await open();
+  assert.equal(sessions.count(), 1);
 });
 
 test('an end that the store refuses stops no other, and is written by the next sweep', async () => {

@@ -46,17 +46,20 @@ export interface OutageReport extends Omit<Checked, 'problems'> {
   readonly problems: readonly string[];
   /** Seconds from the outage to the first refusal of all calls, and from its end to a sealed journal. */
   readonly seconds: { readonly refused: number; readonly delivered: number };
-  /** MiB: what the journal held at most; resident size before the outage, and at most from then on. */
+  /** MiB: what the journal held at most; resident size at most before the outage, until its end, and in all. */
   readonly journal: number;
-  readonly memory: { readonly before: number; readonly most: number };
+  readonly memory: { readonly before: number; readonly outage: number; readonly most: number };
   /** Calls that were acknowledged while all were to be refused: those that had begun. */
   readonly late: number;
   readonly ok: boolean;
 }
 
 const MiB = 1024 ** 2;
-/** A round in the making, its objects, and what V8 leaves lying: far below what the journal holds. */
-const MOST_GROWTH_MIB = 256;
+/**
+ * A round of 32 MiB in the making, its objects, and what V8 leaves lying of the one before: the same for any journal. Rounds
+ * follow one another without a pause when the store is back, and that is when it is most.
+ */
+const MOST_GROWTH_MIB = 384;
 const LOOK_MS = 250;
 /** Calls take milliseconds: none came through for so long. */
 const STALLED_MS = 5000;
@@ -187,6 +190,7 @@ export async function runOutage(options: OutageOptions): Promise<OutageReport> {
     await watch('calls are refused', forSeconds(options.around));
     const late = clients.tally.acknowledged - acknowledged;
     if (late > 2 * options.clients) problems.push(`${late} calls were acknowledged while all were to be refused.`);
+    const outage = most.memory;
     say('the store is back');
     await rm(store);
     await rename(`${store}.away`, store);
@@ -220,7 +224,7 @@ export async function runOutage(options: OutageOptions): Promise<OutageReport> {
       problems,
       seconds: { refused, delivered },
       journal: Math.round(most.journal),
-      memory: { before: Math.round(before), most: Math.round(most.memory) },
+      memory: { before: Math.round(before), outage: Math.round(outage), most: Math.round(most.memory) },
       late,
       ok: verified.ok && checked.wrong === 0 && problems.length === 0,
     };

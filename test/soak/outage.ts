@@ -90,7 +90,7 @@ if (values.json) {
 } else {
   for (const { until, seconds, journal, memory } of reports) {
     console.log(
-      `${until} after ${seconds.refused} s with ${journal} MiB in the journal, delivered in ${seconds.delivered} s; memory ${memory.before} MiB before, ${memory.most} MiB at most`,
+      `${until} after ${seconds.refused} s with ${journal} MiB in the journal, delivered in ${seconds.delivered} s; memory ${memory.before} MiB before, ${memory.outage} MiB in it, ${memory.most} MiB at most`,
     );
   }
   console.log(
