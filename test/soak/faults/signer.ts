@@ -1,4 +1,4 @@
-/** A key service that is down for a while: what is stored goes on, what is signed waits, and one checkpoint covers it. */
+/** A key service that is down for a while: what is stored goes on, what is signed waits, and is covered later. */
 import { createGoogleApi } from '../../../gateway/google-api.ts';
 import { createGoogleIdentity } from '../../../gateway/google-identity.ts';
 import { createGoogleKms } from '../../../gateway/google-kms.ts';
@@ -29,8 +29,7 @@ export async function soakSigner(folder: string, findings: Findings, troubles: r
       if (tape.checkpoints() > before.checkpoints) findings.wrong('KMS: there is a checkpoint that nobody signed.');
       google.trouble('kmsSign', undefined);
       if (!(await tape.seal())) findings.wrong('KMS: what waited for it was never sealed.');
-      if (tape.checkpoints() !== before.checkpoints + 1)
-        findings.wrong('KMS: what waited is not under one checkpoint.');
+      if (tape.checkpoints() <= before.checkpoints) findings.wrong('KMS: what waited is under no checkpoint.');
     }
     await findings.prove('KMS', tape, store);
   } finally {

@@ -25,8 +25,7 @@ export interface Tape {
   /**
    * New sessions, so many rounds of one exchange each, sealed after each round. `bytes` of noise in each answer; `seals`
    * attempts at sealing a round, where it can not get through. `begun` is called once the sessions have begun. Where
-   * acknowledgements
-   * may never come they are not `awaited`.
+   * acknowledgements may never come they are not `awaited`.
    */
   record(load: {
     sessions: number;
