@@ -4,6 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { killAll } from '../../../gateway/recording/test-recorder.ts';
 import { playApprovals } from './approvals.ts';
 import { openSickBuckets, type Patience, type SickBuckets } from './bucket.ts';
 import { soakDisk } from './disk.ts';
@@ -68,6 +69,8 @@ export async function runFaultsSoak(options: FaultsSoakOptions): Promise<FaultsS
     // Each is let finish: what one finds says nothing of the others.
     for (const part of parts) if (part.status === 'rejected') findings.wrong(String(part.reason));
   } finally {
+    // A part that failed half-way leaves its recorder open, and a process that does not end.
+    await killAll();
     await buckets.close();
   }
   const { figures, problems } = findings;
