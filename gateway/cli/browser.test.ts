@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readFile, rm, watch, writeFile } from 'node:fs/promises';
+import { watch } from 'node:fs';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -19,9 +20,13 @@ test('the URL is one argument of the opener, whatever it holds', { skip: process
     );
     await chmod(join(directory, command), 0o755);
     process.env.PATH = `${directory}:${path}`;
-    const changes = watch(directory, { signal: AbortSignal.timeout(5000) });
+    // It watches from here on, not from the first wait on: the opener may be done before that.
+    const changes = watch(directory);
+    const { promise: done, resolve } = Promise.withResolvers<void>();
+    changes.on('change', (_, name) => name === 'written' && resolve());
     await openBrowser(HOSTILE);
-    for await (const { filename } of changes) if (filename === 'written') break;
+    await done;
+    changes.close();
     assert.equal(await readFile(written, 'utf8'), `1|${HOSTILE.href}|`);
     process.env.PATH = join(directory, 'nothing');
     await assert.rejects(openBrowser(HOSTILE), { code: 'ENOENT' });
