@@ -20,8 +20,11 @@ export type Ended<T> =
 
 const FIRST_MS = 100;
 const MOST_MS = 5_000;
-/** What is waited for at most, however much is asked: a mistake there must not be an outage of hours here. */
-const MOST_ASKED_MS = 5 * 60_000;
+/**
+ * What one answer's `Retry-After` holds back at most, however much it asks. It holds for all calls of its kind, and those
+ * that come meanwhile may be refused without an attempt: one answer, or a proxy's mistake, must not be an outage here.
+ */
+const MOST_ASKED_MS = 15_000;
 
 /**
  * One for all calls of a kind: when the other side asks for time, the calls that come meanwhile give it too. A call rejects
@@ -42,7 +45,11 @@ export function createRetry({ budget, now, wait, random }: Retrying) {
       if (last !== undefined && now() + pause >= end) throw last;
       if (pause > 0) await wait(pause);
       const ended = await attempt();
-      if (ended.kind === 'done') return ended.value;
+      if (ended.kind === 'done') {
+        // It serves again, whatever it asked for before.
+        asked = undefined;
+        return ended.value;
+      }
       if (ended.kind === 'failed') throw ended.error;
       error = ended.error;
       if (ended.after !== undefined) asked = { until: now() + Math.min(ended.after, MOST_ASKED_MS), error };

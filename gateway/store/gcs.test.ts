@@ -185,7 +185,7 @@ describe('a bucket that fails', () => {
 
   test('Retry-After is waited for, by calls that come meanwhile too, and not beyond the budget', async () => {
     const { timing, waits } = clock();
-    const store = emptyStore({ ...timing, budget: 20_000 });
+    const store = emptyStore({ ...timing, budget: 10_000 });
     gcs.fault({ fault: 'return-429', times: 1, retryAfter: 7, operation: 'objects.insert' });
     assert.equal(await store.create('a', BYTES), 'created');
     assert.deepEqual(waits, [7_000]);
