@@ -12,6 +12,7 @@ import type { Config } from './config.ts';
 import type { Disk } from './disk.ts';
 import { readIfThere, writeDurably } from './durable-file.ts';
 import { type GoogleKms, KmsError, type KmsVersion } from './google-kms.ts';
+import { keyNameOf } from './ledger/checkpoint.ts';
 import { keyInForce } from './ledger/keys.ts';
 import { createLocalSigner, type Signer } from './ledger/signer.ts';
 import { readOpened } from './ledger-opened.ts';
@@ -32,7 +33,7 @@ export async function openLedgerKeys(deps: {
   readonly kms: GoogleKms;
 }): Promise<LedgerKeys> {
   const { disk, signing, kms } = deps;
-  const name = `verbatim/${disk.ledger}`;
+  const name = keyNameOf(disk.ledger);
   const file = diskKeyFile(disk.path);
   const known = new Map<string, { signer: Signer; from: string }>();
   const add = (signer: Signer, from: string): Signer => {

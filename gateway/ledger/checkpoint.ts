@@ -38,6 +38,11 @@ const LEDGER = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 // signed-note: no ASCII control character other than newline.
 const FORBIDDEN_CONTROL = /[\u0000-\u0009\u000b-\u001f]/;
 
+/** The name of every key of a ledger, which is the origin of its checkpoints too. Whoever holds one key is one ledger. */
+export function keyNameOf(ledger: string): string {
+  return `${ORIGIN}${ledger}`;
+}
+
 /** The text of a checkpoint's note: origin, size and root, a line each. Throws `RangeError` for what can't be one. */
 export function formatCheckpoint({ ledger, size, root }: { ledger: string; size: number; root: Uint8Array }): string {
   if (!LEDGER.test(ledger))

@@ -84,6 +84,15 @@ test('holes, shrinking, missing entries, other ledgers and other trees have code
   assert.equal(verifier.checkpoint(1, later).size, 3);
 });
 
+test("another ledger's key is refused before it verifies anything", () => {
+  const { verifierKey } = signer;
+  assert.throws(() => createLedgerVerifier({ ledger: 'm', verifierKey }), {
+    code: 'checkpoint_origin',
+    object: 'ledger/m/checkpoint/0000000000',
+  });
+  assert.throws(() => createLedgerVerifier({ ledger: 'l', verifierKey: 'a+b+c' }), { code: 'key_malformed' });
+});
+
 /** A ledger whose checkpoints cover one manifest more each; `beat` makes the last manifest of the hashes before it. */
 async function beatAt(count: number, beat: (notes: readonly string[]) => Manifest): Promise<() => void> {
   const manifests = Array.from({ length: count }, (_, index) => gap(`${index}`));

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { crc32, inflateRawSync } from 'node:zlib';
-import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, keyNameOf, openCheckpoint, parseVerifierKey } from './checkpoint.ts';
 import { followKeys } from './keys.ts';
 import { type Manifest, parseManifest, readEntries, type SegmentManifest, type UnknownManifest } from './manifest.ts';
 import { checkpointName, entriesName } from './names.ts';
@@ -34,12 +34,16 @@ export interface LedgerVerifier {
  * Verifies one ledger from its beginning, fed with its objects in order: entries 0, 1, … and checkpoints 0, 1, …, each
  * checkpoint after the entries that it covers (feeding all entries first will do). Entries may go beyond the newest
  * checkpoint, one checkpoint may cover several entries objects, and a checkpoint need not end where one of them ends.
- * `verifierKey` is the ledger's first; from there it follows the keys that the ledger itself announces.
+ * `verifierKey` is the ledger's first; from there it follows the keys that the ledger itself announces. A key that is
+ * named for another ledger is refused at once (`checkpoint_origin`): whoever holds it could sign this one otherwise.
  *
  * Both methods throw `VerificationError` and then leave the verifier as it was: a refused object never counts, so the
  * next number is refused as a gap. It keeps every manifest in memory.
  */
 export function createLedgerVerifier({ ledger, verifierKey }: { ledger: string; verifierKey: string }): LedgerVerifier {
+  if (parseVerifierKey(verifierKey).name !== keyNameOf(ledger)) {
+    throw new VerificationError('checkpoint_origin', checkpointName(ledger, 0), 'The key is that of another ledger.');
+  }
   let frontier = emptyFrontier();
   // In leaf order; the first `frontier.size` of them are under a checkpoint.
   const leaves: Buffer[] = [];

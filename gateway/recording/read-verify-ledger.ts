@@ -1,5 +1,5 @@
 /** Verifying one ledger: numbers without holes, entries, tree, signatures, heartbeats. What its manifests name comes after. */
-import { openCheckpoint } from '../ledger/checkpoint.ts';
+import { keyNameOf, openCheckpoint, parseVerifierKey } from '../ledger/checkpoint.ts';
 import type { Manifest, UnknownManifest } from '../ledger/manifest.ts';
 import { checkpointName } from '../ledger/names.ts';
 import { createLedgerVerifier, type LedgerVerifier } from '../ledger/verify.ts';
@@ -57,6 +57,7 @@ export async function verifyLedger(
   let key: LedgerReport['key'];
   let verifier: LedgerVerifier | undefined;
   const signed: { verifierKey: string; checkpoint: number }[] = [];
+  const own = deps.keys.given.filter((given) => parseVerifierKey(given).name === keyNameOf(ledger));
 
   const take = (batch: Batch): void => {
     counts.checkpoints++;
@@ -72,12 +73,14 @@ export async function verifyLedger(
       if (problem !== undefined) problems.push(problem);
     }
     if (batch.checkpoint === 0) {
-      key = chooseKey(batch.note, deps.keys);
+      key = chooseKey(batch.note, { ...deps.keys, own });
       if (key === undefined) problems.push(keyUnknown(ledger));
-      else verifier = createLedgerVerifier({ ledger, verifierKey: key.verifierKey });
     }
-    if (verifier === undefined) return;
     try {
+      if (batch.checkpoint === 0 && key !== undefined) {
+        verifier = createLedgerVerifier({ ledger, verifierKey: key.verifierKey });
+      }
+      if (verifier === undefined) return;
       for (const { number, bytes } of batch.entries) verifier.entries(number, bytes);
       const { verifierKey } = verifier;
       root = verifier.checkpoint(batch.checkpoint, batch.note).root.toString('base64');
@@ -92,9 +95,12 @@ export async function verifyLedger(
   };
   for (let batch = await cursor.next(); batch !== undefined; batch = await cursor.next()) take(batch);
 
-  if (key !== undefined && deps.keys.given.length > 0 && key.from !== 'given') {
-    key = vouched(signed, deps.keys.given);
-    if (key === undefined && verifier !== undefined) problems.push(keyForeign(ledger));
+  if (key !== undefined && deps.keys.given.length > 0) {
+    if (key.from !== 'given') key = vouched(signed, own);
+    // A key that was taken out of use, and is known to somebody, can fork the ledger from where it signed last. Whoever
+    // gives the one that came after as well has to be told that it never signed here.
+    const foreign = own.some((given) => !signed.some(({ verifierKey }) => verifierKey === given));
+    if (verifier !== undefined && (key === undefined || foreign)) problems.push(keyForeign(ledger, foreign));
   }
 
   const rest = await cursor.rest();
@@ -118,9 +124,13 @@ export async function verifyLedger(
 
 /**
  * The key to begin with. Somebody who kept only a later one gives that: the audit store's is where it begins then, and
- * the one given has to turn up among those that signed.
+ * the one given has to turn up among those that signed. `own` are the given ones that are named for this ledger: a key of
+ * another one proves nothing here.
  */
-function chooseKey(note: Uint8Array, { given, audit }: LedgerKeys): LedgerReport['key'] {
+function chooseKey(
+  note: Uint8Array,
+  { given, own, audit }: LedgerKeys & { own: readonly string[] },
+): LedgerReport['key'] {
   const text = Buffer.from(note).toString('utf8');
   const fits = (verifierKey: string): boolean => {
     try {
@@ -131,21 +141,23 @@ function chooseKey(note: Uint8Array, { given, audit }: LedgerKeys): LedgerReport
     }
   };
   if (given.length === 0) return audit === undefined ? undefined : { verifierKey: audit, from: 'audit' };
-  const fitting = given.find(fits);
+  const fitting = own.find(fits);
   if (fitting === undefined && audit !== undefined && fits(audit)) return { verifierKey: audit, from: 'audit' };
   // None fits: the first one names the failure.
-  const verifierKey = fitting ?? given[0];
+  const verifierKey = fitting ?? own[0];
   return verifierKey === undefined ? undefined : { verifierKey, from: 'given' };
 }
 
 /** A later key's checkpoint is over the whole tree, so whoever trusts it needs no other for what came before. */
-function vouched(signed: LedgerReport['keys'], given: readonly string[]): LedgerReport['key'] {
-  const found = signed.find(({ verifierKey }) => given.includes(verifierKey));
+function vouched(signed: LedgerReport['keys'], own: readonly string[]): LedgerReport['key'] {
+  const found = signed.find(({ verifierKey }) => own.includes(verifierKey));
   return found === undefined ? undefined : { verifierKey: found.verifierKey, from: 'given' };
 }
 
-function keyForeign(ledger: string): Problem {
-  const words = 'No checkpoint of this ledger is signed by a key that was given.';
+function keyForeign(ledger: string, foreign: boolean): Problem {
+  const words = foreign
+    ? 'A key that was given for this ledger has signed no checkpoint of it.'
+    : 'No checkpoint of this ledger is signed by a key that was given.';
   return { code: 'checkpoint_signature', object: checkpointName(ledger, 0), words };
 }
 

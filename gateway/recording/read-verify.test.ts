@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { formatCheckpoint, signCheckpoint } from '../ledger/checkpoint.ts';
 import { type Manifest, parseManifest } from '../ledger/manifest.ts';
+import { createLocalSigner, type Signer } from '../ledger/signer.ts';
+import { appendLeaf, emptyFrontier, leafHash, rootOf } from '../ledger/tree.ts';
 import { createFixture, type Fixture, sha256, storeOf } from './fixture.ts';
 import { openRecordings } from './read.ts';
 import type { Verification } from './read-verify.ts';
@@ -84,8 +88,54 @@ test("another key's signatures do not hold; a key that is none is refused", asyn
   const fixture = await stored();
   const other = createFixture('disk1').verifierKey;
   assert.deepEqual(found(await verify(fixture, { keys: [other] })), [`checkpoint_signature ${checkpoint(0)}`]);
-  assert.equal((await verify(fixture, { keys: [other, fixture.verifierKey] })).ok, true);
+  const elsewhere = createFixture('disk9').verifierKey;
+  assert.equal((await verify(fixture, { keys: [elsewhere, fixture.verifierKey] })).ok, true);
+  assert.deepEqual(found(await verify(fixture, { keys: [elsewhere] })), [`checkpoint_signature ${checkpoint(0)}`]);
+  assert.deepEqual(found(await verify(fixture, { keys: [elsewhere], audit: false })), [`key_unknown ${checkpoint(0)}`]);
   await assert.rejects(verify(fixture, { keys: ['a+b+c'] }), { code: 'key_malformed' });
+});
+
+const signerOf = (ledger: string): Signer =>
+  createLocalSigner(
+    `verbatim/${ledger}`,
+    generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+  );
+
+/** Checkpoint 0 of this ledger over its first entries, signed by whoever. */
+async function signedBy(fixture: Fixture, signer: Signer): Promise<Buffer> {
+  const lines = String(fixture.objects.get(`ledger/${fixture.ledger}/entries/0000000000.ndjson`))
+    .trimEnd()
+    .split('\n');
+  const tree = lines.reduce((grown, line) => appendLeaf(grown, leafHash(Buffer.from(line))), emptyFrontier());
+  const text = formatCheckpoint({ ledger: fixture.ledger, size: tree.size, root: rootOf(tree) });
+  return Buffer.from(await signCheckpoint(text, signer));
+}
+
+test('the key of one ledger signs no other, whoever gave it', async () => {
+  const [kept, stolen] = [signerOf('disk1'), signerOf('disk2')];
+  const forged = createFixture('disk1');
+  forged.begin(S1, 'orders').end('signed out');
+  await forged.seal();
+  forged.objects.set(checkpoint(0), await signedBy(forged, stolen));
+  const keys = [stolen.verifierKey, kept.verifierKey];
+  assert.deepEqual(found(await verify(forged, { keys })), [`checkpoint_signature ${checkpoint(0)}`]);
+  // Neither where the audit store names it.
+  const details = { verifierKey: stolen.verifierKey };
+  const opened = { v: 1, at: '2026-11-22T18:00:00Z', kind: 'ledger.opened', ledger: 'disk1', details };
+  const audit = await storeOf(new Map([['audit/dt=2026-11-22/1.json', Buffer.from(JSON.stringify(opened))]]));
+  const result = await openRecordings(await forged.store(), { audit }).verifyAll({ verifierKeys: [], now: NOW });
+  assert.deepEqual(found(result), [`checkpoint_origin ${checkpoint(0)}`]);
+});
+
+test('a ledger that one of its given keys did not sign is a fork by the other', async () => {
+  const fork = await stored();
+  const next = signerOf('disk1').verifierKey;
+  assert.deepEqual(found(await verify(fork, { keys: [fork.verifierKey, next] })), [
+    `checkpoint_signature ${checkpoint(0)}`,
+  ]);
+  assert.deepEqual(found(await verify(fork, { keys: [next, fork.verifierKey], audit: false })), [
+    `checkpoint_signature ${checkpoint(0)}`,
+  ]);
 });
 
 test('every flipped byte of a segment, a summary, entries and a checkpoint is found', async () => {
