@@ -364,6 +364,8 @@ export function createSealer(deps: SealerDeps): Sealer {
     const checkpoint = { number: state.nextCheckpoint, size: at.frontier.size, note };
     await writeAhead.writeCheckpoint(checkpoint);
     await storeCheckpoint(checkpoint, at.sealed);
+    // What was asked for beside this signature is not under it, and whoever asked waits for the next one.
+    if (mayAsk && !isCovered()) signing.ask(state);
   }
 
   /** `through` is as far as the journal is under it. */

@@ -118,6 +118,42 @@ test('a signature that is refused in the end leaves what was stored meanwhile fo
   assert.deepEqual((await readBack(store)).verification.problems, []);
 });
 
+test('who seals beside a signature that covers less waits for the next one', async () => {
+  slow = createSlowSigner();
+  let stored = (): void => {};
+  const told: Store = {
+    ...store,
+    async create(name, bytes) {
+      const result = await store.create(name, bytes);
+      if (name.includes('/entries/')) stored();
+      return result;
+    },
+  };
+  const recorder = await openTestRecorder({ folder, store: told, signer: slow.signer });
+  const strand = await recorder.begin(S, START);
+  await recorder.seal();
+  assert.equal(recorder.checkpoints.length, 1);
+  const reached = slow.hold();
+  await strand.commit(event('one'));
+  const first = recorder.seal();
+  await reached;
+  // The first signature comes once the next round is stored, and is taken with it; the second one takes its time.
+  let next: Promise<void> | undefined;
+  stored = () => {
+    slow.answer();
+    next ??= slow.hold();
+  };
+  await strand.commit(event('two'));
+  const second = recorder.seal();
+  await first;
+  assert.equal(recorder.checkpoints.length, 2);
+  await next;
+  slow.answer();
+  await second;
+  assert.equal(recorder.checkpoints.length, 3);
+  assert.equal(recorder.journal.oldestUnsealed(), undefined);
+});
+
 test('it dies at each step, done or not, while rounds go on beside a signature: the next start has all of it', async () => {
   async function life(at?: number, done?: boolean): Promise<readonly string[]> {
     await newDisk();
