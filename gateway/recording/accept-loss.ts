@@ -3,11 +3,12 @@
  * for nothing from then on; the loss is a gap in the ledger and in every strand that goes on.
  *
  * The crash windows, in order:
- *   before the loss is written    nothing happened
+ *   before the loss is written    nothing happened, but for a copy of the damaged file
  *   after it is written           recovery passes over the files that are lost, wherever they lie
  *   while files are set aside     the same; what is left of them is set aside by `finishAccepting`
+ * Sealing removes journal files by their numbers, the lost ones too. So no recorder opens before `finishAccepting`.
  */
-import { copyFile, open, readdir, rename } from 'node:fs/promises';
+import { copyFile, open, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isoMicros } from '../clock.ts';
 import { makeFolder, syncFolder } from '../durable-file.ts';
@@ -43,6 +44,8 @@ export async function acceptLoss(options: {
     const { end: _, ...rest } = state;
     return { ...rest, strands: found.strands, loss };
   };
+  // Before the loss is written: what needs room on the disk, or fails in another way, changes nothing then.
+  if (numbers.includes(at.file)) await inWords(path, loss, (folder) => copyLost(path, folder, at.file));
   const { unfinished, state } = found;
   if (unfinished === undefined) await writeAhead.writeState(accepted(state));
   else await writeAhead.writeRound({ ...unfinished, after: accepted(unfinished.after) });
@@ -50,19 +53,53 @@ export async function acceptLoss(options: {
 }
 
 /** Sets aside what is lost, as far as it is still in the journal. Resolves the folder that holds it. */
-export async function finishAccepting(path: string, loss: Loss): Promise<string> {
-  const journal = join(path, 'journal');
+export function finishAccepting(path: string, loss: Loss): Promise<string> {
+  return inWords(path, loss, async (folder) => {
+    const journal = join(path, 'journal');
+    for (const number of await numbersIn(journal)) {
+      // What is before the damage goes on in the journal, until it is sealed.
+      if (number === loss.at.file) {
+        // A copy under its name is whole, and is not made again: the disk may be full by now.
+        if (!(await isThere(join(folder, journalName(number))))) await copyLost(path, folder, number);
+      } else if (number > loss.at.file && number < loss.next) {
+        await rename(join(journal, journalName(number)), join(folder, journalName(number)));
+      }
+    }
+    await syncFolder(folder);
+    await syncFolder(journal);
+  });
+}
+
+async function inWords(path: string, loss: Loss, setAside: (folder: string) => Promise<void>): Promise<string> {
   const folder = join(path, 'lost', journalName(loss.next).replace('.journal', ''));
-  await makeFolder(folder);
-  for (const number of await numbersIn(journal)) {
-    const [from, to] = [join(journal, journalName(number)), join(folder, journalName(number))];
-    // What is before the damage goes on in the journal, until it is sealed.
-    if (number === loss.at.file) await copyDurably(from, to);
-    else if (number > loss.at.file && number < loss.next) await rename(from, to);
+  try {
+    await makeFolder(folder);
+    await setAside(folder);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`What was accepted as lost can't be set aside in ${folder}. Nothing of it was removed. ${why}`, {
+      cause,
+    });
   }
-  await syncFolder(folder);
-  await syncFolder(journal);
   return folder;
+}
+
+async function copyLost(path: string, folder: string, number: number): Promise<void> {
+  const to = join(folder, journalName(number));
+  const unfinished = `${to}.tmp`;
+  await copyDurably(join(path, 'journal', journalName(number)), unfinished);
+  await rename(unfinished, to);
+  await syncFolder(folder);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 async function numbersIn(journal: string): Promise<number[]> {

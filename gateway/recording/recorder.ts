@@ -6,6 +6,7 @@ import { uuidv7 } from 'uuidv7';
 import { type Clock, dayOf, isoMicros } from '../clock.ts';
 import { makeFolder } from '../durable-file.ts';
 import type { Store } from '../store/store.ts';
+import { finishAccepting } from './accept-loss.ts';
 import type { StoreWait } from './bucket-strand.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
 import type { RecordedPrincipal, SessionStart } from './frame.ts';
@@ -112,6 +113,8 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   const evenClosed = options.evenClosed === undefined ? {} : { evenClosed: options.evenClosed };
   const recovered = await recover({ ...disk, ledger, writeAhead, ...evenClosed });
   const { loss } = recovered.unfinished?.after ?? recovered.state;
+  // Whoever accepted it may not have come to the end of setting it aside.
+  if (loss !== undefined) await finishAccepting(options.path, loss);
   const journal = await createJournal({
     ...disk,
     found: recovered.found,

@@ -19,7 +19,7 @@ import {
   SIGNER,
   START,
 } from './test-recorder.ts';
-import { createWriteAhead } from './write-ahead.ts';
+import { createWriteAhead, type LedgerState, type Round } from './write-ahead.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'verbatim-retire-'));
 after(() => rm(root, { recursive: true, force: true }));
@@ -134,3 +134,61 @@ for (const isUnderWay of [false, true]) {
     await (await openTestRecorder({ folder, store })).stop();
   });
 }
+
+/** Journal files by name. */
+async function journalFiles(at = join(folder, 'journal')): Promise<Map<string, Buffer>> {
+  const names = await readdir(at).catch(() => []);
+  return new Map(await Promise.all(names.map(async (name) => [name, await readFile(join(at, name))] as const)));
+}
+
+for (const isUnderWay of [false, true]) {
+  test(`nothing that is lost is removed before it is set aside, by no later start; ${isUnderWay ? 'a' : 'no'} round is under way`, async () => {
+    await damaged(isUnderWay);
+    const before = await journalFiles();
+    const found = await examine();
+    const real = createWriteAhead(folder);
+    const died = () => Promise.reject(new Error('died'));
+    const writeAhead = {
+      ...real,
+      writeState: (state: LedgerState) => real.writeState(state).then(died),
+      writeRound: (round: Round) => real.writeRound(round).then(died),
+    };
+    await assert.rejects(acceptLoss({ path: folder, found, writeAhead, now: Date.now() * 1000 }), { message: 'died' });
+    const lost = join(folder, 'lost');
+    await rm(lost, { recursive: true, force: true });
+    await writeFile(lost, '');
+    await assert.rejects(openTestRecorder({ folder, store }), {
+      message: /^What was accepted as lost can't be set aside/,
+    });
+    assert.deepEqual(await journalFiles(), before);
+
+    await rm(lost);
+    for (let start = 0; start < 3; start++) {
+      const recorder = await openTestRecorder({ folder, store });
+      await recorder.strand('s')?.commit(event('afterwards'));
+      await recorder.seal();
+      await recorder.stop();
+    }
+    assert.equal((await real.readState())?.loss, undefined);
+    const [name = ''] = await readdir(lost);
+    const kept = await journalFiles(join(lost, name));
+    const damagedAndLater = [...before].filter(([file]) => file >= journalName(found.damage.at.file));
+    assert.ok(damagedAndLater.length >= 2);
+    assert.deepEqual(kept, new Map(damagedAndLater));
+    assert.deepEqual((await readBack(store)).verification.problems, []);
+  });
+}
+
+test('where the damaged file can not be copied, no loss is written', async () => {
+  await damaged(false);
+  const before = await journalFiles();
+  const writeAhead = createWriteAhead(folder);
+  const state = await writeAhead.readState();
+  const found = await examine();
+  await writeFile(join(folder, 'lost'), '');
+  await assert.rejects(acceptLoss({ path: folder, found, writeAhead, now: Date.now() * 1000 }), {
+    message: /Nothing of it was removed/,
+  });
+  assert.deepEqual(await writeAhead.readState(), state);
+  assert.deepEqual(await journalFiles(), before);
+});
