@@ -60,6 +60,9 @@ export type Manifest =
       readonly reason: string;
     });
 
+/** One that names a stored object. */
+export type ObjectManifest = Extract<Manifest, { object: string }>;
+
 /** A kind that a later version wrote: kept and counted, not understood. `of` is the kind as written. */
 export interface UnknownManifest {
   readonly kind: 'unknown';

@@ -1,5 +1,5 @@
 /** What the ledgers say is there: per strand its segments and its summary. It grows as checkpoints come. */
-import type { Manifest, SegmentManifest, UnknownManifest } from '../ledger/manifest.ts';
+import type { Manifest, ObjectManifest, SegmentManifest, UnknownManifest } from '../ledger/manifest.ts';
 import type { Store } from '../store/store.ts';
 import { type Batch, createLedgerCursor, type LedgerCursor, listLedgers } from './read-ledger.ts';
 import { readSegmentName, readSummaryName, type StrandName } from './read-name.ts';
@@ -27,7 +27,17 @@ export interface LedgerIndex {
   heardOf(ledger: string): string | undefined;
   /** Names that a manifest covers. */
   covers(object: string): boolean;
+  /** Why an entry of this ledger can't be taken, after those that were added. */
+  check(manifest: Manifest | UnknownManifest, ledger: string, entries: string): Problem | undefined;
   add(manifest: Manifest | UnknownManifest, ledger: string, entries: string): Problem | undefined;
+}
+
+function nameOf({ kind, object }: ObjectManifest): StrandName | undefined {
+  return kind === 'segment' ? readSegmentName(object) : readSummaryName(object);
+}
+
+export function namedTwice(object: string, entries: string): Problem {
+  return { code: 'manifest_twice', object: entries, words: `${object} has two manifests.` };
 }
 
 export function createIndex(): LedgerIndex {
@@ -57,22 +67,29 @@ export function createIndex(): LedgerIndex {
     return strand;
   }
 
+  function check(manifest: Manifest | UnknownManifest, ledger: string, entries: string): Problem | undefined {
+    if (manifest.kind !== 'segment' && manifest.kind !== 'summary') return undefined;
+    const name = nameOf(manifest);
+    if (name === undefined || name.ledger !== ledger || name.session !== manifest.session) {
+      const words = `A ${manifest.kind} manifest of ${ledger} names ${manifest.object}, which is not this ledger's.`;
+      return { code: 'manifest_object', object: entries, words };
+    }
+    return covered.has(manifest.object) ? namedTwice(manifest.object, entries) : undefined;
+  }
+
   return {
     strands,
     strandsOf: (session) => sessions.get(session) ?? [],
     heardOf: (ledger) => (closed.has(ledger) ? undefined : heard.get(ledger)),
     covers: (object) => covered.has(object),
+    check,
     add(manifest, ledger, entries) {
       hear(manifest, ledger);
+      const problem = check(manifest, ledger, entries);
+      if (problem !== undefined) return problem;
       if (manifest.kind !== 'segment' && manifest.kind !== 'summary') return undefined;
-      const name = manifest.kind === 'segment' ? readSegmentName(manifest.object) : readSummaryName(manifest.object);
-      if (name === undefined || name.ledger !== ledger || name.session !== manifest.session) {
-        const words = `A ${manifest.kind} manifest of ${ledger} names ${manifest.object}, which is not this ledger's.`;
-        return { code: 'manifest_object', object: entries, words };
-      }
-      if (covered.has(manifest.object)) {
-        return { code: 'manifest_twice', object: entries, words: `${manifest.object} has two manifests.` };
-      }
+      const name = nameOf(manifest);
+      if (name === undefined) return undefined;
       covered.add(manifest.object);
       const strand = strandOf(name);
       if (manifest.kind === 'summary') {

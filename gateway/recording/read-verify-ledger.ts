@@ -1,10 +1,10 @@
 /** Verifying one ledger: numbers without holes, entries, tree, signatures, heartbeats. What its manifests name comes after. */
 import { keyNameOf, openCheckpoint, parseVerifierKey } from '../ledger/checkpoint.ts';
-import type { Manifest, UnknownManifest } from '../ledger/manifest.ts';
+import type { ObjectManifest } from '../ledger/manifest.ts';
 import { checkpointName } from '../ledger/names.ts';
 import { createLedgerVerifier, type LedgerVerifier } from '../ledger/verify.ts';
 import type { Store } from '../store/store.ts';
-import type { LedgerIndex } from './read-index.ts';
+import { type LedgerIndex, namedTwice } from './read-index.ts';
 import { type Batch, createLedgerCursor } from './read-ledger.ts';
 import { type Problem, problemOf } from './read-problem.ts';
 
@@ -33,8 +33,8 @@ export interface LedgerReport {
 export interface VerifiedLedger {
   readonly report: LedgerReport;
   readonly problems: readonly Problem[];
-  /** Stored and not yet evidence: what the newest entries name. */
-  readonly pending: readonly (Manifest | UnknownManifest)[];
+  /** Stored and not yet evidence: what the newest entries name, by object. */
+  readonly pending: ReadonlyMap<string, ObjectManifest>;
 }
 
 export interface LedgerKeys {
@@ -104,6 +104,20 @@ export async function verifyLedger(
   }
 
   const rest = await cursor.rest();
+  const known = deps.keys.audit !== undefined || own.length > 0;
+  if (counts.checkpoints === 0 && rest.entries.length > 0 && !known) problems.push(ledgerUnknown(ledger));
+  const pending = new Map<string, ObjectManifest>();
+  let end = closed;
+  for (const { manifest, entries } of rest.manifests) {
+    if (end !== undefined) problems.push(afterClosed(entries, end));
+    if (manifest.kind === 'closed') end = manifest.at;
+    const problem = deps.index.check(manifest, ledger, entries);
+    if (problem !== undefined) problems.push(problem);
+    else if (manifest.kind === 'segment' || manifest.kind === 'summary') {
+      if (pending.has(manifest.object)) problems.push(namedTwice(manifest.object, entries));
+      else pending.set(manifest.object, manifest);
+    }
+  }
   problems.push(...rest.problems, ...strays(ledger, deps.objects, cursor.position));
   return {
     report: {
@@ -118,7 +132,7 @@ export async function verifyLedger(
       pending: rest.manifests.length,
     },
     problems,
-    pending: rest.manifests.map(({ manifest }) => manifest),
+    pending,
   };
 }
 
@@ -170,6 +184,15 @@ function keyUnknown(ledger: string): Problem {
     code: 'key_unknown',
     object: checkpointName(ledger, 0),
     words: 'No verifier key is known for this ledger, so its signatures prove nothing. Give one with --key.',
+  };
+}
+
+/** Entries alone are signed by nobody. A ledger whose first checkpoint is on its way was opened in the audit store before. */
+function ledgerUnknown(ledger: string): Problem {
+  return {
+    code: 'key_unknown',
+    object: checkpointName(ledger, 0),
+    words: 'It has entries and no checkpoint, and neither the audit store nor a given key knows of this ledger.',
   };
 }
 

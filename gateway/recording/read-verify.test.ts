@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { formatCheckpoint, signCheckpoint } from '../ledger/checkpoint.ts';
-import { type Manifest, parseManifest } from '../ledger/manifest.ts';
+import { encodeManifest, type Manifest, parseManifest, type SegmentManifest } from '../ledger/manifest.ts';
 import { createLocalSigner, type Signer } from '../ledger/signer.ts';
 import { appendLeaf, emptyFrontier, leafHash, rootOf } from '../ledger/tree.ts';
 import { createFixture, type Fixture, sha256, storeOf } from './fixture.ts';
@@ -327,6 +327,151 @@ test('what is on its way to a checkpoint is pending, not wrong', async () => {
   const result = await verify(fixture);
   assert.deepEqual(found(result), []);
   assert.equal(result.pending, 2);
+});
+
+test('entries under no checkpoint count for a ledger that somebody knows, and for no other', async () => {
+  const fresh = createFixture('disk1');
+  fresh.begin(S1, 'orders').cut();
+  await fresh.seal({ signerDown: true });
+  const unknown = [`key_unknown ${checkpoint(0)}`];
+  assert.deepEqual(found(await verify(fresh, { audit: false })), unknown);
+  assert.deepEqual(found(await verify(fresh, { keys: [createFixture('disk2').verifierKey], audit: false })), unknown);
+  for (const known of [{}, { keys: [fresh.verifierKey], audit: false as const }]) {
+    const result = await openRecordings(
+      await fresh.store(),
+      'audit' in known ? {} : { audit: await fresh.audit() },
+    ).verifyAll({ verifierKeys: 'keys' in known ? known.keys : [], now: Date.parse('2026-11-22T18:05:00Z') });
+    assert.deepEqual([found(result), result.pending, result.checkpoints], [[], 1, 0]);
+  }
+
+  const fixture = await stored();
+  const evil = createFixture('evil', fixture.objects);
+  evil.begin('019aa000-0000-7000-8000-000000000009', 'orders').end('signed out');
+  await evil.seal({ signerDown: true });
+  for (const keys of [[], [fixture.verifierKey]]) {
+    assert.deepEqual(found(await verify(fixture, { keys })), ['key_unknown ledger/evil/checkpoint/0000000000']);
+  }
+});
+
+/** The manifest of a segment that is stored with these bytes. */
+function manifestOf(object: string, bytes: Buffer, change: Partial<SegmentManifest> = {}): SegmentManifest {
+  const session = object.includes(S1) ? S1 : S2;
+  const named = { object, size: bytes.length, sha256: sha256(bytes), session, first: 9, last: 9 };
+  return { v: 1, kind: 'segment', at: '2026-11-22T18:59:00.000000Z', ...named, ...change };
+}
+
+const WAITING: readonly [string, (fixture: Fixture) => Manifest, readonly string[]][] = [
+  [
+    'the next segment of a live strand: pending',
+    (fixture) => {
+      fixture.objects.set(segmentOf(S2, 1), lateSegment(`${S2}.disk1`));
+      return manifestOf(segmentOf(S2, 1), lateSegment(`${S2}.disk1`));
+    },
+    [],
+  ],
+  [
+    'a next segment of a strand that has ended',
+    (fixture) => {
+      fixture.objects.set(segmentOf(S1, 3), lateSegment(`${S1}.disk1`));
+      return manifestOf(segmentOf(S1, 3), lateSegment(`${S1}.disk1`));
+    },
+    [`uncovered ${segmentOf(S1, 3)}`],
+  ],
+  [
+    'another first segment of a live strand',
+    (fixture) => {
+      const object = segmentOf(S2, 0).replace('orders', 'other');
+      fixture.objects.set(object, lateSegment(`${S2}.disk1`));
+      return manifestOf(object, lateSegment(`${S2}.disk1`));
+    },
+    [`uncovered ${segmentOf(S2, 0).replace('orders', 'other')}`],
+  ],
+  [
+    'bytes that are no segment of the strand, though its manifest has their hash',
+    (fixture) => {
+      fixture.objects.set(segmentOf(S2, 1), Buffer.from('hello'));
+      return manifestOf(segmentOf(S2, 1), Buffer.from('hello'));
+    },
+    [`uncovered ${segmentOf(S2, 1)}`],
+  ],
+  [
+    'another size than its manifest says',
+    (fixture) => {
+      fixture.objects.set(segmentOf(S2, 1), lateSegment(`${S2}.disk1`));
+      return manifestOf(segmentOf(S2, 1), lateSegment(`${S2}.disk1`), { size: 7 });
+    },
+    [`segment_size ${segmentOf(S2, 1)}`],
+  ],
+  [
+    'other bytes than its manifest says',
+    (fixture) => {
+      fixture.objects.set(segmentOf(S2, 1), lateSegment(`${S2}.disk1`));
+      return manifestOf(segmentOf(S2, 1), lateSegment(`${S2}.disk1`), { sha256: sha256(Buffer.from('x')) });
+    },
+    [`segment_hash ${segmentOf(S2, 1)}`],
+  ],
+  [
+    'a segment that is not there',
+    () => manifestOf(segmentOf(S2, 1), lateSegment(`${S2}.disk1`)),
+    [`segment_missing ${segmentOf(S2, 1)}`],
+  ],
+  [
+    'a summary of other bytes',
+    (fixture) => {
+      const object = SUMMARY.replace(S1, S2);
+      fixture.objects.set(object, Buffer.from('{}'));
+      const named = { object, size: 2, sha256: sha256(Buffer.from('[]')), session: S2 };
+      return { v: 1, kind: 'summary', at: '2026-11-22T18:59:00.000000Z', ...named };
+    },
+    [`summary_hash ${SUMMARY.replace(S1, S2)}`],
+  ],
+  [
+    'an object of another ledger',
+    () => manifestOf(segmentOf(S2, 1).replace('disk1', 'disk2'), lateSegment(`${S2}.disk2`)),
+    [`manifest_object ${entries(4)}`],
+  ],
+  [
+    'an object that a checkpoint covers',
+    (fixture) => manifestOf(SEGMENT, fixture.objects.get(SEGMENT) ?? Buffer.alloc(0)),
+    [`manifest_twice ${entries(4)}`],
+  ],
+];
+
+for (const [what, add, expected] of WAITING) {
+  test(`named by entries that no checkpoint covers yet: ${what}`, async () => {
+    const fixture = await stored();
+    fixture.objects.set(entries(4), Buffer.from(`${encodeManifest(add(fixture))}\n`));
+    const result = await verify(fixture);
+    assert.deepEqual(found(result), expected);
+    assert.equal(result.pending, expected.length === 0 ? 1 : 0);
+  });
+}
+
+test('an object that two entries name under no checkpoint is named twice', async () => {
+  const fixture = await stored();
+  fixture.objects.set(segmentOf(S2, 1), lateSegment(`${S2}.disk1`));
+  const line = encodeManifest(manifestOf(segmentOf(S2, 1), lateSegment(`${S2}.disk1`)));
+  fixture.objects.set(entries(4), Buffer.from(`${line}\n${line}\n`));
+  assert.deepEqual(found(await verify(fixture)), [`manifest_twice ${entries(4)}`]);
+});
+
+test('nothing comes after the entry that closed a ledger, signed or not', async () => {
+  const fixture = await stored();
+  fixture.note({ v: 1, kind: 'closed', reason: 'retired', at: '2026-11-22T18:30:00.000000Z' });
+  await fixture.seal();
+  fixture.objects.set(segmentOf(S2, 1), lateSegment(`${S2}.disk1`));
+  assert.deepEqual(found(await verify(fixture)), [`uncovered ${segmentOf(S2, 1)}`]);
+  const line = encodeManifest(manifestOf(segmentOf(S2, 1), lateSegment(`${S2}.disk1`)));
+  fixture.objects.set(entries(5), Buffer.from(`${line}\n`));
+  assert.deepEqual(found(await verify(fixture)), [`ledger_closed ${entries(5)}`, `uncovered ${segmentOf(S2, 1)}`]);
+
+  const retiring = await stored();
+  retiring.note({ v: 1, kind: 'closed', reason: 'retired', at: '2026-11-22T18:30:00.000000Z' });
+  await retiring.seal({ signerDown: true });
+  assert.deepEqual(found(await verify(retiring)), []);
+  retiring.heartbeat();
+  await retiring.seal({ signerDown: true });
+  assert.deepEqual(found(await verify(retiring)), [`ledger_closed ${entries(5)}`]);
 });
 
 test('an uncovered segment that is older than the newest checkpoint is an error', async () => {

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { parseVerifierKey } from '../ledger/checkpoint.ts';
+import type { ObjectManifest } from '../ledger/manifest.ts';
 import type { Store } from '../store/store.ts';
 import { readInOrder } from './read-ahead.ts';
 import { createIndex } from './read-index.ts';
@@ -55,7 +56,8 @@ export async function verifyStore(store: Store, options: VerifyOptions): Promise
   const problems: Problem[] = [...opened.problems];
 
   const ledgers: LedgerReport[] = [];
-  const waiting = new Set<string>();
+  const waiting = new Map<string, ObjectManifest>();
+  const closed = new Set<string>();
   const newest = new Map<string, string | undefined>();
   for (const [ledger, objects] of byLedger(listed.ledger)) {
     const keys = { given, audit: opened.ledgers.get(ledger)?.verifierKey };
@@ -63,7 +65,8 @@ export async function verifyStore(store: Store, options: VerifyOptions): Promise
     ledgers.push(verified.report);
     problems.push(...verified.problems);
     newest.set(ledger, verified.report.newest);
-    for (const manifest of verified.pending) if ('object' in manifest) waiting.add(manifest.object);
+    if (verified.report.closed !== undefined) closed.add(ledger);
+    for (const [object, manifest] of verified.pending) waiting.set(object, manifest);
   }
   problems.push(...lostLedgers(opened.ledgers.values(), ledgers, options.now));
 
@@ -71,7 +74,7 @@ export async function verifyStore(store: Store, options: VerifyOptions): Promise
   problems.push(...strands.problems);
 
   const uncovered = [...listed.recordings, ...listed.sessions].filter((object) => !index.covers(object));
-  const judged = await judgeUncovered(store, uncovered, { index, waiting, newest });
+  const judged = await judgeUncovered(store, uncovered, { index, waiting, newest, closed });
   problems.push(...judged.problems);
   problems.push(...(await verifyDigests(store, strands.digests, listed.digests)));
   if (ledgers.length === 0 && opened.ledgers.size === 0) {
@@ -93,7 +96,7 @@ export async function verifyStore(store: Store, options: VerifyOptions): Promise
     leaves: ledgers.reduce((sum, report) => sum + report.leaves, 0),
     segments: strands.segments,
     frames: strands.frames,
-    pending: new Set([...waiting, ...judged.pending]).size,
+    pending: judged.pending.length,
     problems,
   };
 }
