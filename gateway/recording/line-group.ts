@@ -6,8 +6,9 @@
 
 /** Raw bytes of one segment at most: a bound of memory. */
 const SEGMENT_LIMIT = 16 * 1024 * 1024;
-/** More comments than this are not carried. */
+/** More comments than this are not carried, in lines and in bytes: they are in the state, which each round writes anew. */
 const CARRY_LINES = 200;
+const CARRY_BYTES = 16 * 1024;
 
 /** What becomes one segment. */
 export interface Part {
@@ -27,6 +28,7 @@ export interface LineGroup {
 }
 
 export function createLineGroup(): LineGroup {
+  let carried = 0;
   const group: LineGroup = {
     parts: [],
     gaps: [],
@@ -34,7 +36,10 @@ export function createLineGroup(): LineGroup {
     add(line) {
       const kind = kindOf(line);
       if (kind === 'gap') group.gaps.push(line);
-      if (kind !== 'comment' || (group.comments?.length ?? 0) >= CARRY_LINES) group.comments = undefined;
+      carried += line.length;
+      if (kind !== 'comment' || carried > CARRY_BYTES || (group.comments?.length ?? 0) >= CARRY_LINES) {
+        group.comments = undefined;
+      }
       group.comments?.push(line);
       const part = group.parts.at(-1);
       if (part === undefined || part.size + line.length > SEGMENT_LIMIT) {

@@ -641,6 +641,37 @@ test('comments wait for a real frame, through a crash too, and make no object of
   assert.equal((await readBack(store)).sessions.get('a')?.length, 9);
 });
 
+test('comments of many bytes are not carried: the state stays small, and they are sealed as they are', async () => {
+  let recorder = await openTestRecorder({ folder, store });
+  const strand = await recorder.begin('a', START);
+  await recorder.seal();
+  const stateSize = async (): Promise<number> => (await readFile(join(folder, 'state.json'))).length;
+  const small = await stateSize();
+  const comment: FrameBody = {
+    type: 'data',
+    comment: true,
+    exchange: 'x',
+    from: 'upstream',
+    text: `: ${'c'.repeat(6000)}\n\n`,
+  };
+  for (const carried of [1, 2, 0]) {
+    await strand.commit(comment);
+    await recorder.seal();
+    assert.equal(strand.state.carried?.lines.length ?? 0, carried);
+    assert.equal((await stateSize()) - small > 4096, carried > 0);
+  }
+  await strand.commit({ ...comment, text: `: ${'c'.repeat(1024 ** 2)}\n\n` });
+  await recorder.seal();
+  assert.equal(strand.state.carried, undefined);
+  assert.ok((await stateSize()) < small + 4096);
+  await recorder.kill();
+  recorder = await openTestRecorder({ folder, store });
+  await recorder.stop();
+  const { verification, sessions } = await readBack(store);
+  assert.deepEqual(verification.problems, []);
+  assert.deepEqual(marks(sessions.get('a')), ['session.start', ...Array(4).fill('data x'), 'gap']);
+});
+
 test('heartbeats are chained by the checkpoint before them, and one that could not be written is written later', async () => {
   const storing = createSwitch();
   const flaky: Store = { ...store, create: (name, bytes) => storing.pass(() => store.create(name, bytes)) };
