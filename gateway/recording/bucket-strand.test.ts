@@ -311,6 +311,51 @@ test('a store that is down: what waits fails in time, nothing passes, sessions e
   ]);
 });
 
+test('the journal refuses to say what was withheld: it is said before the next frame that it takes, once', async () => {
+  const fs = createFaultyFileSystem();
+  const bucket = createTestBucket();
+  const recorder = await openTestRecorder({ folder, store: bucket.store, storeWithin: 100, fileSystem: fs });
+  const strand = await recorder.begin('a', BUCKET);
+  await recorder.seal();
+  bucket.set('fails');
+  const { settled, append, all } = watch(strand);
+  append('request', requestFrame('x'));
+  append('second', requestFrame('y'));
+  await journalled(recorder);
+  // A commit is tried twice, the one after a refusal once.
+  fs.fail('fdatasync', { code: 'EIO', persists: false }, 3);
+  append('refused', data('y', 'refused'));
+  await all();
+  await journalled(recorder).catch(() => {});
+  assert.deepEqual(settled, ['!request', '!second', '!refused']);
+  assert.equal(fs.failures(), 3);
+  assert.equal(strand.state.foldedThrough, 2);
+  bucket.set('up');
+  // What ends by itself is not ended twice.
+  await strand.note(endFrame('y'));
+  await recorder.seal();
+  await recorder.stop();
+  const { verification, sessions } = await readBack(inner);
+  assert.deepEqual(verification.problems, []);
+  const frames = sessions.get('a') ?? [];
+  assert.deepEqual(
+    frames.map((frame) => [
+      frame.seq,
+      frame.type,
+      ...(frame.type === 'event' ? [frame.event] : []),
+      ...(frame.type === 'end' ? [frame.exchange, frame.outcome.result, frame.outcome.fate] : []),
+    ]),
+    [
+      [0, 'session.start'],
+      [1, 'request'],
+      [2, 'request'],
+      [3, 'event', { name: 'recording.withheld', first: 1, last: 2 }],
+      [4, 'end', 'x', 'recording_unavailable', 'not_forwarded'],
+      [5, 'end', 'y', 'complete', undefined],
+    ],
+  );
+});
+
 test('a store that fails and persists is asked again with the same bytes, by itself, and the frame settles', async () => {
   const bucket = createTestBucket();
   const recorder = await openTestRecorder({ folder, store: bucket.store, storeWithin: 3000 });

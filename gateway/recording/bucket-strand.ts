@@ -5,7 +5,7 @@
  *
  * What the store did not take within the limit fails, with all that waits behind it: nothing of it passes. Its frames
  * are in the journal and will be stored, so an event says which of them came to nothing, and an exchange whose request
- * is among them ends as not forwarded.
+ * is among them ends as not forwarded. Where the journal refuses to take that, it is said before the strand's next frame.
  */
 import type { Acceptance, Settle, Write } from './acceptance.ts';
 import type { FrameBody } from './frame.ts';
@@ -21,6 +21,8 @@ export interface StoreWait {
   seal(): void;
 }
 
+const NOT_FORWARDED = { result: 'recording_unavailable', fate: 'not_forwarded', messages: [] } as const;
+
 interface Waiting {
   /** Monotonic milliseconds. */
   readonly since: number;
@@ -35,6 +37,12 @@ interface Waiting {
   refused?: Error;
 }
 
+/** What the journal has yet to say: that these frames came to nothing, or how the exchange ended that is among them. */
+interface Untold {
+  readonly frames: readonly Waiting[];
+  readonly exchange?: string;
+}
+
 export function createBucketAcceptance(deps: {
   write: Write;
   barrier: (settle: Settle) => void;
@@ -46,6 +54,7 @@ export function createBucketAcceptance(deps: {
   let queue: Waiting[] = [];
   let storedThrough = -1;
   let timer: NodeJS.Timeout | undefined;
+  let untold: Untold[] = [];
   const self = {
     stored() {
       storedThrough = deps.sealedThrough();
@@ -98,13 +107,36 @@ export function createBucketAcceptance(deps: {
   }
 
   function noteWithheld(failed: readonly Waiting[]): void {
-    const seqs = failed.flatMap(({ seq }) => seq ?? []);
-    const [first] = seqs;
-    if (first === undefined) return;
-    write({ type: 'event', event: { name: 'recording.withheld', first, last: seqs.at(-1) } });
-    for (const exchange of new Set(failed.flatMap(({ unforwarded }) => unforwarded ?? []))) {
-      const outcome = { result: 'recording_unavailable', fate: 'not_forwarded', messages: [] } as const;
-      write({ type: 'end', exchange, outcome, abortedBy: 'gateway' });
+    const frames = failed.filter(({ seq }) => seq !== undefined);
+    if (frames.length === 0) return;
+    tell({ frames });
+    for (const exchange of new Set(frames.flatMap(({ unforwarded }) => unforwarded ?? []))) {
+      tell({ frames: frames.filter(({ unforwarded }) => unforwarded === exchange), exchange });
+    }
+  }
+
+  function tell({ frames, exchange }: Untold): void {
+    const seqs = frames.flatMap(({ seq }) => seq ?? []);
+    const body: FrameBody =
+      exchange === undefined
+        ? { type: 'event', event: { name: 'recording.withheld', first: seqs[0], last: seqs.at(-1) } }
+        : { type: 'end', exchange, outcome: NOT_FORWARDED, abortedBy: 'gateway' };
+    write(body, (error) => {
+      if (error === undefined) return;
+      // Commits are in order: what was to be told of is journalled by now, or its number is given again.
+      const there = frames.filter(({ journalled }) => journalled);
+      if (there.length > 0) untold.push({ frames: there, ...(exchange === undefined ? {} : { exchange }) });
+    });
+  }
+
+  /** Before the strand's next frame. */
+  function tellUntold(next: FrameBody): void {
+    const told = untold;
+    untold = [];
+    for (const one of told) {
+      // An exchange ends once.
+      if (next.type === 'end' && next.exchange === one.exchange) continue;
+      tell(one);
     }
   }
 
@@ -117,6 +149,7 @@ export function createBucketAcceptance(deps: {
 
   return {
     append(body, settle) {
+      tellUntold(body);
       if (!('exchange' in body)) {
         write(body, settle);
         return;
@@ -132,7 +165,10 @@ export function createBucketAcceptance(deps: {
       enqueue(entry);
       entry.seq = write(body, (error) => over(entry, error));
     },
-    note: (body, settle) => void write(body, settle),
+    note(body, settle) {
+      tellUntold(body);
+      write(body, settle);
+    },
     barrier(settle) {
       const entry: Waiting = { since: performance.now(), needsStore: false, settle, journalled: false };
       enqueue(entry);
