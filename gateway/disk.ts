@@ -107,12 +107,14 @@ async function orCreate(path: string, make: () => Buffer): Promise<Buffer> {
 
 /**
  * Node has no flock. SQLite's exclusive lock on an empty file is one that the kernel holds for this process: it is taken
- * in one step, ends with the process however that ends, and leaves nothing stale behind.
+ * in one step, ends with the process however that ends, and leaves nothing stale behind. SQLite's own journal stays in
+ * memory: as a file it would need room, and a full disk could be neither started on nor sealed. (Node's SQLite is
+ * defensive, and does not turn it off.)
  */
 function lockDisk(root: string): { release(): void } {
   const lock = new DatabaseSync(join(root, 'disk.lock'));
   try {
-    lock.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
+    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
   } catch (error) {
     lock.close();
     if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error;

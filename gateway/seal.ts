@@ -18,6 +18,8 @@ import { journalNumber, type Position } from './recording/journal-file.ts';
 import { LedgerTakenError } from './recording/own-names.ts';
 import { openRecorder, type Recorder } from './recording/recorder.ts';
 import { examineDisk, type Found } from './recording/recover.ts';
+import { giveForSealing, leftReserve } from './recording/reserve.ts';
+import { createUnsealed } from './recording/unsealed.ts';
 import { createWriteAhead } from './recording/write-ahead.ts';
 import type { Store } from './store/store.ts';
 import { StoreError } from './store/store-error.ts';
@@ -142,7 +144,8 @@ async function bytesBehind(at: Position, journal: string): Promise<number> {
 async function sealDisk(disk: Disk, found: Found, options: SealOptions): Promise<SealOutcome> {
   const { store, audit, retire } = options;
   const clock = createClock();
-  const writeAhead = createWriteAhead(disk.path);
+  const reserve = leftReserve(disk.path);
+  const writeAhead = createWriteAhead(disk.path, () => giveForSealing(reserve));
   await mustBeItsStore(found, store);
   const { damage } = found;
   const { loss } = found.unfinished?.after ?? found.state;
@@ -169,6 +172,8 @@ async function sealDisk(disk: Disk, found: Found, options: SealOptions): Promise
     clock,
     sealEvery: LATER,
     evenClosed: true,
+    // The disk may be full: what the gateway held back for that is for this, too.
+    pressure: { unsealed: createUnsealed(), reserve, upstreamOf: () => undefined, isFullFor: () => false },
     events: {
       checkpoint: (info) => {
         objects += info.objects;

@@ -1,6 +1,7 @@
 /** `verbatim seal` as a process, on disks whose gateway never came back. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,10 +21,15 @@ import { createTestStore, event, requestFrame, START } from '../gateway/recordin
 import { createFilesystemStore } from '../gateway/store/filesystem.ts';
 import type { Store } from '../gateway/store/store.ts';
 import { configurationFor } from './gateway-under-test.ts';
+import { mountSmallDisk } from './small-disk.ts';
 
 const run = promisify(execFile);
 const root = await mkdtemp(join(tmpdir(), 'verbatim-seal-'));
-after(() => rm(root, { recursive: true, force: true }));
+const small = mountSmallDisk(8);
+after(async () => {
+  if (typeof small !== 'string') await small.unmount();
+  await rm(root, { recursive: true, force: true });
+});
 
 let folder: string;
 let data: string;
@@ -215,3 +221,27 @@ test('a damaged journal: refused as it is; with --accept-loss what is whole is t
   );
   await next.lose();
 });
+
+for (const left of ['sealing', 'journal'] as const) {
+  test(`a full disk of which the bytes for ${left} are left is sealed with them`, {
+    skip: typeof small === 'string' && small,
+  }, async () => {
+    assert.ok(typeof small !== 'string');
+    data = join(small.path, left);
+    const under = await openUnder(true);
+    const strand = await under.recorder.begin('s', START);
+    await strand.commit(requestFrame('x'));
+    await under.lose();
+    const reserved = join(data, `reserve.${left}`);
+    await writeFile(reserved, randomBytes(1024 ** 2));
+    await small.fill();
+    try {
+      const sealed = await seal('--store', store.url);
+      assert.deepEqual([sealed.code, sealed.result.sealed], [0, true], sealed.said);
+    } finally {
+      await small.clear();
+    }
+    assert.equal((await readdir(data)).includes(`reserve.${left}`), false);
+    assert.deepEqual(await typesOf('s'), ['session.start', 'request', 'end', 'gap']);
+  });
+}

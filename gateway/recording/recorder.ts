@@ -13,7 +13,7 @@ import type { RecordedPrincipal, SessionStart } from './frame.ts';
 import { createJournal, type Journal } from './journal.ts';
 import type { Signers } from './ledger-signing.ts';
 import { type Recovered, recover } from './recover.ts';
-import type { Reserve } from './reserve.ts';
+import { giveForSealing, type Reserve } from './reserve.ts';
 import { createSealer, type SealerEvents } from './sealer.ts';
 import { createStrand, newStrandState, type Strand, type StrandState } from './strand.ts';
 import { type Account, type Holder, principalName, type Unsealed } from './unsealed.ts';
@@ -108,7 +108,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   const { pressure } = options;
   const writeAhead =
     options.writeAhead ??
-    createWriteAhead(options.path, async () => (await pressure?.reserve.give('sealing')) ?? false);
+    createWriteAhead(options.path, async () => pressure !== undefined && giveForSealing(pressure.reserve));
   const disk = { folder, key: options.journalKey, fileSystem: options.fileSystem ?? nodeFileSystem };
   const evenClosed = options.evenClosed === undefined ? {} : { evenClosed: options.evenClosed };
   const recovered = await recover({ ...disk, ledger, writeAhead, ...evenClosed });

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
-import { openReserve } from './reserve.ts';
+import { giveForSealing, leftReserve, openReserve } from './reserve.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'verbatim-reserve-'));
 after(() => rm(root, { recursive: true, force: true }));
@@ -57,4 +57,28 @@ test('one that somebody removed is not given back, and does not stop what needed
   await rm(join(folder, 'reserve.journal'));
   await assert.rejects(reserve.give('journal'));
   assert.equal(await reserve.give('journal'), false);
+});
+
+test('sealing may use both, its own first, and what somebody removed of it does not stop it', async () => {
+  const reserve = await openReserve(folder, SIZE);
+  await reserve.take();
+  assert.equal(await giveForSealing(reserve), true);
+  assert.deepEqual(await readdir(folder), ['reserve.journal']);
+  assert.equal(await giveForSealing(reserve), true);
+  assert.deepEqual(await readdir(folder), []);
+  assert.equal(await giveForSealing(reserve), false);
+  await reserve.take();
+  await rm(join(folder, 'reserve.sealing'));
+  assert.equal(await giveForSealing(reserve), true);
+  assert.deepEqual(await readdir(folder), []);
+});
+
+test('what a gateway that is gone left of it is given back where it lies', async () => {
+  await (await openReserve(folder, SIZE)).take();
+  const left = leftReserve(folder);
+  assert.equal(await left.give('journal'), true);
+  assert.equal(await left.give('journal'), false);
+  assert.deepEqual(await readdir(folder), ['reserve.sealing']);
+  assert.equal(await giveForSealing(left), true);
+  assert.deepEqual(await readdir(folder), []);
 });

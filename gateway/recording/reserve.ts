@@ -1,7 +1,7 @@
 /**
  * Bytes of the disk that are taken from the start and given back when it is full, so that what has begun can be brought
  * to its end: the answers and ends of calls that went out, and the round that sealing writes before it frees anything.
- * Two files, so that a flood of answers can not use up what sealing needs.
+ * Two files, so that a flood of answers can not use up what sealing needs; sealing may use both.
  *
  * Given back is for everybody: another program may be faster. That window is as short as one write.
  */
@@ -24,9 +24,12 @@ export interface Reserve {
 
 const CHUNK = 1024 ** 2;
 
+function pathIn(folder: string, what: ReserveFor): string {
+  return join(folder, `reserve.${what}`);
+}
+
 export async function openReserve(folder: string, size: number): Promise<Reserve> {
   const held: Record<ReserveFor, number> = { journal: 0, sealing: 0 };
-  const pathOf = (what: ReserveFor): string => join(folder, `reserve.${what}`);
   let taking: Promise<void> = Promise.resolve();
 
   async function takeOne(what: ReserveFor): Promise<void> {
@@ -34,14 +37,14 @@ export async function openReserve(folder: string, size: number): Promise<Reserve
     // Not zeros: file systems that compress would keep none of them.
     const chunk = randomFillSync(Buffer.allocUnsafe(Math.min(CHUNK, size)));
     await writeDurably(
-      pathOf(what),
+      pathIn(folder, what),
       Array.from({ length: Math.ceil(size / chunk.length) }, () => chunk),
     );
     held[what] = size;
   }
 
   for (const what of ['journal', 'sealing'] as const) {
-    const there = await stat(pathOf(what)).catch(() => undefined);
+    const there = await stat(pathIn(folder, what)).catch(() => undefined);
     // Of another size it is taken anew; a whole one is kept, also where there would be no room for it now.
     if (there !== undefined && there.size >= size && there.size <= 2 * size) held[what] = there.size;
   }
@@ -51,9 +54,7 @@ export async function openReserve(folder: string, size: number): Promise<Reserve
       await taking.catch(() => {});
       if (held[what] === 0) return false;
       held[what] = 0;
-      await unlink(pathOf(what));
-      // Some file systems lend freed blocks again only once the removal is on the disk.
-      await syncFolder(folder);
+      await giveFile(folder, what);
       return true;
     },
     take() {
@@ -67,6 +68,31 @@ export async function openReserve(folder: string, size: number): Promise<Reserve
     bytes: () => held.journal + held.sealing,
     isWhole: () => held.journal > 0 && held.sealing > 0,
   };
+}
+
+async function giveFile(folder: string, what: ReserveFor): Promise<void> {
+  await unlink(pathIn(folder, what));
+  // Some file systems lend freed blocks again only once the removal is on the disk.
+  await syncFolder(folder);
+}
+
+/** What a gateway that is gone has left of it: given back where it lies, and never taken again. */
+export function leftReserve(folder: string): Pick<Reserve, 'give'> {
+  return {
+    give: (what) =>
+      giveFile(folder, what).then(
+        () => true,
+        (error: NodeJS.ErrnoException) => {
+          if (error.code !== 'ENOENT') throw error;
+          return false;
+        },
+      ),
+  };
+}
+
+/** Sealing makes room for everything else: it may use what is held back for the journal, too. */
+export async function giveForSealing({ give }: Pick<Reserve, 'give'>): Promise<boolean> {
+  return (await give('sealing').catch(() => false)) || give('journal');
 }
 
 export function isNoSpace(error: unknown): boolean {
