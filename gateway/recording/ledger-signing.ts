@@ -37,8 +37,8 @@ export interface LedgerSigning {
   inForce(state: LedgerState): string;
   /** The key that signs once all announcements are covered. */
   announced(state: LedgerState): string;
-  /** Asks for the note over the whole tree of that state, unless one is asked for already. */
-  ask(state: LedgerState): void;
+  /** Asks for the note over the whole tree of that state, and says so; not where one is asked for already. */
+  ask(state: LedgerState): boolean;
   /** Resolves when the one that is asked for is there, or is not to be had; undefined where none is. */
   answered(): Promise<void> | undefined;
   /** The one that was asked for, once, if it is there by now. Rejects with `SignerDownError`. */
@@ -75,13 +75,14 @@ export function createLedgerSigning({ signer, firstKey, formerSigner }: Signers)
     inForce,
     announced: (state) => keys(state).at(-1)?.verifierKey ?? signer.verifierKey,
     ask(state) {
-      if (asked !== undefined) return;
+      if (asked !== undefined) return false;
       const asking = { at: state, note: sign(state), answered: false };
       const answer = (): void => {
         asking.answered = true;
       };
       asking.note.then(answer, answer);
       asked = asking;
+      return true;
     },
     answered: () =>
       asked?.note.then(

@@ -380,20 +380,54 @@ test('no journal file goes before the checkpoint over it is stored', async () =>
   await recorder.stop();
 });
 
-test('bytes are counted to whoever they are of until they are sealed, through a crash too', async () => {
-  const principal = { kind: 'human', issuer: 'https://idp.example.com', subject: 'ana', groups: [] } as const;
-  const name = principalName(principal);
-  const pressureOf = (unsealed: Unsealed): RecorderPressure => ({
+const principal = { kind: 'human', issuer: 'https://idp.example.com', subject: 'ana', groups: [] } as const;
+
+function pressureOf(unsealed: Unsealed): RecorderPressure {
+  return {
     unsealed,
     reserve: { give: async () => false },
     upstreamOf: (connection) => `http://${connection}`,
     isFullFor: () => false,
-  });
-  const held = (unsealed: Unsealed): number[] => [
-    unsealed.held('principal', name),
+  };
+}
+
+/** Of Ana, her connection and its upstream. */
+function held(unsealed: Unsealed): number[] {
+  return [
+    unsealed.held('principal', principalName(principal)),
     unsealed.held('connection', 'orders'),
     unsealed.held('upstream', 'http://orders'),
   ];
+}
+
+test('the signer is down: what is stored is counted on, as it stays in the journal, and goes with its checkpoint', async () => {
+  const unsealed = createUnsealed();
+  let down = true;
+  const signer: Signer = {
+    ...SIGNER,
+    sign: (text) => (down ? Promise.reject(new Error('down')) : SIGNER.sign(text)),
+  };
+  const recorder = await openTestRecorder({ folder, store, signer, pressure: pressureOf(unsealed) });
+  const strand = await recorder.begin('a', { ...START, principal });
+  await strand.commit({ type: 'event', event: { name: 'one', text: 'x'.repeat(10_000) } });
+  const before = held(unsealed);
+  await recorder.seal();
+  await recorder.seal();
+  assert.ok(recorder.failures.length > 0 && recorder.failures.every(({ name }) => name === 'SignerDownError'));
+  assert.deepEqual([recorder.checkpoints.length, held(unsealed)], [0, before]);
+  // A round that ends its strand leaves the one before it counted.
+  await recorder.end(strand, 'idle');
+  await recorder.seal();
+  assert.equal(recorder.strand('a'), undefined);
+  assert.ok(held(unsealed).every((bytes, index) => bytes > (before[index] ?? 0)));
+  down = false;
+  await recorder.seal();
+  assert.deepEqual([recorder.checkpoints.length, held(unsealed)], [1, [0, 0, 0]]);
+  assert.equal(unsealed.count('principal'), 0);
+  await recorder.stop();
+});
+
+test('bytes are counted to whoever they are of until they are sealed, through a crash too', async () => {
   let unsealed = createUnsealed();
   let recorder = await openTestRecorder({ folder, store, pressure: pressureOf(unsealed), unsealed: true });
   const strand = await recorder.begin('a', { ...START, principal });

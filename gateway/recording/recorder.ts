@@ -158,7 +158,10 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
 
   function takeSealed(bytes: ReadonlyMap<string, number>): void {
     for (const [session, count] of bytes) accounts.get(session)?.take(count);
-    for (const [session, account] of accounts) if (!strands.has(session)) close(session, account);
+    // Of a strand that is over more may be stored, and wait for a later checkpoint.
+    for (const [session, account] of accounts) {
+      if (!strands.has(session) && account.isEmpty()) close(session, account);
+    }
   }
 
   function close(session: string, account: Account): void {

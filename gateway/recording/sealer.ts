@@ -80,7 +80,7 @@ export interface SealerDeps extends Signers {
   isAwaited(): boolean;
   /** A round is stored: everything up to its strands' `sealedThrough`. */
   stored(): void;
-  /** Bytes of strands that were in the journal alone, and are not any more. */
+  /** Bytes of strands that a stored checkpoint covers: the journal has no more use for them. */
   taken?(bytes: ReadonlyMap<string, number>): void;
 }
 
@@ -122,6 +122,13 @@ export function createSealer(deps: SealerDeps): Sealer {
   let roundLimit = ROUND_LIMIT;
   /** Of the round under way; none of one that this start found. */
   let takenBytes: ReadonlyMap<string, number> = new Map();
+  /**
+   * Of rounds that are stored: their journal files stay until a checkpoint covers them, and so they stay their holder's.
+   * Those that the note last asked for covers, and those after it. What an earlier process stored is in neither, and is
+   * nobody's: a start counts what is in no round yet.
+   */
+  const noted = new Map<string, number>();
+  const stored = new Map<string, number>();
   let taken = false;
   let closing: string | undefined;
 
@@ -266,9 +273,12 @@ export function createSealer(deps: SealerDeps): Sealer {
       // Comments alone: their lines are kept in the state itself.
       await writeAhead.writeState(built.round.after);
       adopt(built);
-      deps.taken?.(built.taken);
+      addAll(stored, built.taken);
       state = built.round.after;
-      if (isCovered()) await journal.sealed(state.sealed);
+      if (isCovered()) {
+        giveBack(stored);
+        await journal.sealed(state.sealed);
+      }
       return true;
     }
     try {
@@ -330,7 +340,7 @@ export function createSealer(deps: SealerDeps): Sealer {
     state = written.after;
     behind = true;
     unfinished = undefined;
-    deps.taken?.(takenBytes);
+    addAll(stored, takenBytes);
     takenBytes = new Map();
     storedObjects += written.objects.length;
     deps.stored();
@@ -357,7 +367,7 @@ export function createSealer(deps: SealerDeps): Sealer {
 
   async function nextCheckpoint(mayAsk: boolean): Promise<void> {
     await storeWaiting();
-    if (mayAsk && !isCovered()) signing.ask(state);
+    if (mayAsk) ask();
     const signed = await signing.take();
     if (signed === undefined) return;
     const { at, note } = signed;
@@ -365,7 +375,19 @@ export function createSealer(deps: SealerDeps): Sealer {
     await writeAhead.writeCheckpoint(checkpoint);
     await storeCheckpoint(checkpoint, at.sealed);
     // What was asked for beside this signature is not under it, and whoever asked waits for the next one.
-    if (mayAsk && !isCovered()) signing.ask(state);
+    if (mayAsk) ask();
+  }
+
+  function ask(): void {
+    if (isCovered() || !signing.ask(state)) return;
+    // Where the note before this one was refused, this one covers what was its.
+    addAll(noted, stored);
+    stored.clear();
+  }
+
+  function giveBack(bytes: Map<string, number>): void {
+    deps.taken?.(bytes);
+    bytes.clear();
   }
 
   /** `through` is as far as the journal is under it. */
@@ -388,7 +410,10 @@ export function createSealer(deps: SealerDeps): Sealer {
     if (verifierKey !== before) events.keyChanged({ ledger: state.ledger, verifierKey, number: signed.number });
     // What can not be removed is told, and tried again, when nothing is left to seal.
     const sealed = isCovered() ? state.sealed : through;
-    if (sealed !== undefined) await journal.sealed(sealed).catch(() => {});
+    if (sealed === undefined) return;
+    giveBack(noted);
+    if (isCovered()) giveBack(stored);
+    await journal.sealed(sealed).catch(() => {});
   }
 
   return {
@@ -434,6 +459,10 @@ export function createSealer(deps: SealerDeps): Sealer {
       await writeAhead.writeState({ ...rest, ...kept, stopped: clock.millis(), end: journal.end() });
     },
   };
+}
+
+function addAll(to: Map<string, number>, bytes: ReadonlyMap<string, number>): void {
+  for (const [session, count] of bytes) to.set(session, (to.get(session) ?? 0) + count);
 }
 
 function sizeOf({ taken }: BuiltRound): number {

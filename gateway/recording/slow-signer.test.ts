@@ -19,6 +19,7 @@ import {
   SIGNER,
   START,
 } from './test-recorder.ts';
+import { createUnsealed } from './unsealed.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'verbatim-slow-'));
 after(() => rm(root, { recursive: true, force: true }));
@@ -152,6 +153,42 @@ test('who seals beside a signature that covers less waits for the next one', asy
   await second;
   assert.equal(recorder.checkpoints.length, 3);
   assert.equal(recorder.journal.oldestUnsealed(), undefined);
+});
+
+test('a checkpoint gives back what its note covers, and not what was stored beside its signature', async () => {
+  slow = createSlowSigner();
+  const unsealed = createUnsealed();
+  const recorder = await openTestRecorder({
+    folder,
+    store,
+    signer: slow.signer,
+    pressure: {
+      unsealed,
+      reserve: { give: async () => false },
+      upstreamOf: () => undefined,
+      isFullFor: () => false,
+    },
+  });
+  const strand = await recorder.begin(S, { ...START, durability: 'bucket' });
+  await recorder.seal();
+  const held = (): number => unsealed.held('connection', START.connection);
+  assert.equal(held(), 0);
+  const reached = slow.hold();
+  await strand.commit(event('one'));
+  const sealed = recorder.seal();
+  await reached;
+  const covered = held();
+  await strand.commit(event('two'));
+  const beside = held() - covered;
+  assert.ok(covered > 0 && beside > 0);
+  slow.answer();
+  const next = slow.hold();
+  await sealed;
+  assert.deepEqual([recorder.checkpoints.length, held()], [2, beside]);
+  await next;
+  slow.answer();
+  await recorder.seal();
+  assert.deepEqual([recorder.checkpoints.length, held()], [3, 0]);
 });
 
 test('it dies at each step, done or not, while rounds go on beside a signature: the next start has all of it', async () => {

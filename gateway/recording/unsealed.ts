@@ -1,4 +1,4 @@
-/** Counts what is queued for the journal or in it and not sealed: by strand, principal, connection and upstream. */
+/** Counts what is queued for the journal or in it and not under a stored checkpoint: by strand, principal, connection and upstream. */
 
 export const KINDS = ['principal', 'connection', 'upstream'] as const;
 export type Kind = (typeof KINDS)[number];
@@ -13,8 +13,10 @@ export function principalName({ issuer, subject }: { issuer: string; subject: st
 
 export interface Account {
   readonly holder: Holder;
+  /** Whether nothing is left of what was added. */
+  isEmpty(): boolean;
   add(bytes: number): void;
-  /** They are sealed, or were refused. */
+  /** A stored checkpoint covers them, or they were refused. */
   take(bytes: number): void;
   /** No more is added; it is forgotten once nothing is left. */
   close(): void;
@@ -75,6 +77,7 @@ export function createUnsealed(): Unsealed {
 
       return {
         holder,
+        isEmpty: () => own === 0,
         add: count,
         take(bytes) {
           count(-Math.min(bytes, own));
