@@ -3,11 +3,12 @@ import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
+import { checkpointName } from '../ledger/names.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import type { Store } from '../store/store.ts';
 import { StoreError } from '../store/store-error.ts';
 import { createOwnNames } from './own-names.ts';
-import { createTestStore, event, killAll, openTestRecorder, readBack, START } from './test-recorder.ts';
+import { createTestStore, event, killAll, LEDGER, openTestRecorder, readBack, START } from './test-recorder.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'verbatim-own-names-'));
 after(() => rm(root, { recursive: true, force: true }));
@@ -101,6 +102,64 @@ for (const [how, at] of [
     await original.stop();
   });
 }
+
+for (const [how, at] of [
+  ['readable', (store: Store) => store],
+  ['create-only', unreadable],
+] as const) {
+  test(`a checkpoint of another owner in a ${how} store is not taken for this disk's: the journal stays`, async () => {
+    const store = await createTestStore();
+    const folder = join(root, `foreign-${how}`);
+    const foreign = Buffer.from('of another owner');
+    const recorder = await openTestRecorder({ folder, store: at(store), fileLimit: 1 });
+    await recorder.begin('s', START);
+    await recorder.seal();
+    const name = checkpointName(LEDGER, 1);
+    await store.create(name, foreign);
+    await recorder.strand('s')?.commit(event('a'));
+    const before = await readdir(join(folder, 'journal'));
+    assert.ok(before.length > 0);
+    await recorder.seal();
+    assert.deepEqual(
+      recorder.failures.map((error) => [error.name, 'object' in error && error.object]),
+      [['LedgerTakenError', name]],
+    );
+    assert.deepEqual([recorder.isTaken(), recorder.isSealed(), recorder.checkpoints.length], [true, false, 1]);
+    assert.deepEqual(await readdir(join(folder, 'journal')), before);
+    assert.deepEqual(Buffer.from((await store.get(name)) ?? ''), foreign);
+    await recorder.stop();
+    await assert.rejects(openTestRecorder({ folder, store }), { name: 'LedgerTakenError', object: name });
+  });
+}
+
+test('a checkpoint of which the answer was lost is ours where nothing can be read, here and after a restart', async () => {
+  for (const restart of [false, true]) {
+    const store = await createTestStore();
+    const folder = join(root, `lost-${restart}`);
+    let lost = 0;
+    const forgetting: Store = {
+      ...unreadable(store),
+      async create(name, bytes) {
+        const outcome = await store.create(name, bytes);
+        if (name !== checkpointName(LEDGER, 0) || lost++ > 0) return outcome;
+        throw new StoreError('io', 'The answer was lost.');
+      },
+    };
+    let recorder = await openTestRecorder({ folder, store: forgetting });
+    await recorder.begin('s', START);
+    await recorder.seal();
+    if (restart) {
+      await recorder.kill();
+      // The state on the disk is behind: the round is tried again, and then the note.
+      recorder = await openTestRecorder({ folder, store: forgetting });
+    }
+    await recorder.seal();
+    assert.deepEqual([recorder.isTaken(), recorder.isSealed()], [false, true]);
+    assert.ok(lost > 0);
+    await recorder.stop();
+    assert.deepEqual((await readBack(store)).verification.problems, []);
+  }
+});
 
 test('an original whose copy stored first stops, too', async () => {
   const store = await createTestStore();

@@ -362,7 +362,7 @@ export function createSealer(deps: SealerDeps): Sealer {
     if (waiting?.number !== state.nextCheckpoint) return;
     // Its write may have failed and have left a note that can be read and is not durable.
     await writeAhead.confirm();
-    await storeCheckpoint(waiting);
+    await storeCheckpoint(waiting, { tried: true });
   }
 
   async function nextCheckpoint(mayAsk: boolean): Promise<void> {
@@ -373,7 +373,7 @@ export function createSealer(deps: SealerDeps): Sealer {
     const { at, note } = signed;
     const checkpoint = { number: state.nextCheckpoint, size: at.frontier.size, note };
     await writeAhead.writeCheckpoint(checkpoint);
-    await storeCheckpoint(checkpoint, at.sealed);
+    await storeCheckpoint(checkpoint, { tried: false, through: at.sealed });
     // What was asked for beside this signature is not under it, and whoever asked waits for the next one.
     if (mayAsk) ask();
   }
@@ -390,10 +390,18 @@ export function createSealer(deps: SealerDeps): Sealer {
     bytes.clear();
   }
 
-  /** `through` is as far as the journal is under it. */
-  async function storeCheckpoint(signed: SignedCheckpoint, through?: Position): Promise<void> {
+  /**
+   * `tried`: it was on this disk before, so that its name may be stored by this disk. `through` is as far as the journal is
+   * under it.
+   */
+  async function storeCheckpoint(
+    signed: SignedCheckpoint,
+    { tried, through }: { readonly tried: boolean; readonly through?: Position },
+  ): Promise<void> {
     const note = Buffer.from(signed.note);
-    await store.create(checkpointName(state.ledger, signed.number), note);
+    const name = checkpointName(state.ledger, signed.number);
+    // Apart from the names of the round, which are done with while a note waits.
+    await createOwnNames(store, tried ? [name] : []).create({ name, bytes: note });
     behind = true;
     const before = signing.inForce(state);
     state = {
