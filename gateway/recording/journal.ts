@@ -74,6 +74,8 @@ export interface JournalOptions {
   readonly firstNumber?: number;
   /** When the oldest found line that is not sealed was recorded, milliseconds; unknown where absent. */
   readonly oldest?: number;
+  /** Since when the oldest line waits that is before `sealed` and not under a checkpoint; absent where there is none. */
+  readonly uncoveredSince?: number;
   readonly now: () => number;
   readonly fileSystem?: FileSystem;
   /** Bytes; the format's own where absent. */
@@ -99,6 +101,7 @@ export async function createJournal(options: JournalOptions): Promise<Journal> {
   let closed = false;
   const listeners: ((seconds: number, lines: number) => void)[] = [];
   const age = createJournalAge();
+  if (options.uncoveredSince !== undefined) age.add(sealedTo, options.uncoveredSince);
   for (const [file, length] of lengths) {
     const position = { file, offset: length };
     if (length > 0 && isAfter(position, sealedTo)) age.add(position, options.oldest ?? now());

@@ -427,6 +427,35 @@ test('the signer is down: what is stored is counted on, as it stays in the journ
   await recorder.stop();
 });
 
+test('the signer is down: a restart goes on with the age of what is stored, and a checkpoint ends it', async () => {
+  let down = true;
+  const signer: Signer = {
+    ...SIGNER,
+    sign: (text) => (down ? Promise.reject(new Error('down')) : SIGNER.sign(text)),
+  };
+  let recorder = await openTestRecorder({ folder, store, signer });
+  await recorder.begin('a', START);
+  await recorder.seal();
+  const oldest = recorder.journal.oldestUnsealed();
+  assert.ok(oldest !== undefined);
+  // Each start finds the newest round unfinished, and those before it in the state.
+  for (const name of ['one', 'two']) {
+    await recorder.strand('a')?.commit(event(name));
+    await recorder.seal();
+    await recorder.kill();
+    recorder = await openTestRecorder({ folder, store, signer });
+    assert.equal(recorder.journal.oldestUnsealed(), oldest);
+  }
+  down = false;
+  await recorder.seal();
+  assert.equal(recorder.journal.oldestUnsealed(), undefined);
+  await recorder.kill();
+  recorder = await openTestRecorder({ folder, store, signer });
+  assert.ok((recorder.journal.oldestUnsealed() ?? 0) > oldest);
+  await recorder.seal();
+  assert.equal('uncovered' in JSON.parse(await readFile(join(folder, 'state.json'), 'utf8')), false);
+});
+
 test('bytes are counted to whoever they are of until they are sealed, through a crash too', async () => {
   let unsealed = createUnsealed();
   let recorder = await openTestRecorder({ folder, store, pressure: pressureOf(unsealed), unsealed: true });

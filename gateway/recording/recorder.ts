@@ -17,7 +17,7 @@ import { giveForSealing, type Reserve } from './reserve.ts';
 import { createSealer, type SealerEvents } from './sealer.ts';
 import { createStrand, newStrandState, type Strand, type StrandState } from './strand.ts';
 import { type Account, type Holder, principalName, type Unsealed } from './unsealed.ts';
-import { createWriteAhead, type WriteAhead } from './write-ahead.ts';
+import { createWriteAhead, type LedgerState, type WriteAhead } from './write-ahead.ts';
 
 export interface Recorder {
   readonly ledger: string;
@@ -112,17 +112,20 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   const disk = { folder, key: options.journalKey, fileSystem: options.fileSystem ?? nodeFileSystem };
   const evenClosed = options.evenClosed === undefined ? {} : { evenClosed: options.evenClosed };
   const recovered = await recover({ ...disk, ledger, writeAhead, ...evenClosed });
-  const { loss } = recovered.unfinished?.after ?? recovered.state;
+  const current = recovered.unfinished?.after ?? recovered.state;
+  const { loss } = current;
+  const uncoveredSince = uncoveredSinceOf(current);
   // Whoever accepted it may not have come to the end of setting it aside.
   if (loss !== undefined) await finishAccepting(options.path, loss);
   const journal = await createJournal({
     ...disk,
     found: recovered.found,
-    sealed: recovered.unfinished?.after.sealed ?? recovered.state.sealed,
+    sealed: current.sealed,
     now: () => clock.millis(),
     makeRoom: async () => (await pressure?.reserve.give('journal')) ?? false,
     ...(loss === undefined ? {} : { firstNumber: loss.next }),
     ...(recovered.oldest === undefined ? {} : { oldest: Date.parse(recovered.oldest) }),
+    ...(uncoveredSince === undefined ? {} : { uncoveredSince }),
     ...(options.journalLimits ?? {}),
   });
   const strands = new Map<string, Strand>();
@@ -243,6 +246,11 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
       }
     },
   };
+}
+
+function uncoveredSinceOf({ uncovered, nextCheckpoint, checkpointed, frontier }: LedgerState): number | undefined {
+  const isOver = frontier.size === checkpointed || uncovered?.nextCheckpoint !== nextCheckpoint;
+  return isOver ? undefined : uncovered?.since;
 }
 
 /** A system strand is nobody's: what it says of others must not be counted to them. */

@@ -269,12 +269,13 @@ export function createSealer(deps: SealerDeps): Sealer {
       last: stopping || closing !== undefined,
     });
     if (built === undefined) return false;
+    const written: Round = { ...built.round, after: withUncovered(built.round.after) };
     if (built.round.objects.length === 0) {
       // Comments alone: their lines are kept in the state itself.
-      await writeAhead.writeState(built.round.after);
+      await writeAhead.writeState(written.after);
       adopt(built);
       addAll(stored, built.taken);
-      state = built.round.after;
+      state = written.after;
       if (isCovered()) {
         giveBack(stored);
         await journal.sealed(state.sealed);
@@ -282,7 +283,7 @@ export function createSealer(deps: SealerDeps): Sealer {
       return true;
     }
     try {
-      await writeAhead.writeRound(built.round);
+      await writeAhead.writeRound(written);
     } catch (error) {
       const smaller = Math.max(LEAST_ROUND, Math.floor(sizeOf(built) / 4));
       // One record is the least that a round takes, and may be more than that: each attempt is smaller, or the last.
@@ -293,15 +294,22 @@ export function createSealer(deps: SealerDeps): Sealer {
     }
     roundLimit = Math.min(ROUND_LIMIT, roundLimit * 2);
     adopt(built);
-    unfinished = built.round;
+    unfinished = written;
     if (key !== undefined) announcing = false;
     takenBytes = built.taken;
     if (heartbeat !== undefined) {
       beat = false;
       beaten = heartbeat;
     }
-    await storeRound(built.round);
+    await storeRound(written);
     return true;
+  }
+
+  /** A restart goes on with the age that a line has which is stored and not under a checkpoint. */
+  function withUncovered({ uncovered: _, ...rest }: LedgerState): LedgerState {
+    const since = journal.oldestUnsealed();
+    if (since === undefined || rest.frontier.size === rest.checkpointed) return rest;
+    return { ...rest, uncovered: { since, nextCheckpoint: rest.nextCheckpoint } };
   }
 
   function isClosing(): boolean {
@@ -404,13 +412,13 @@ export function createSealer(deps: SealerDeps): Sealer {
     await createOwnNames(store, tried ? [name] : []).create({ name, bytes: note });
     behind = true;
     const before = signing.inForce(state);
-    state = {
+    state = withUncovered({
       ...state,
       keys: keysFrom(signing.keys(state), signed.size),
       checkpointed: signed.size,
       nextCheckpoint: signed.number + 1,
       lastCheckpoint: sha256(note),
-    };
+    });
     await keepState();
     events.checkpoint({ ledger: state.ledger, number: signed.number, size: signed.size, objects: storedObjects });
     storedObjects = 0;

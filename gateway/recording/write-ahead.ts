@@ -42,6 +42,16 @@ export interface LedgerState {
   readonly taken?: string;
   /** With `stopped`: where the journal ended. Absent in what older versions wrote. */
   readonly end?: Position;
+  /** Absent where a checkpoint covers all that is stored, and in what older versions wrote. */
+  readonly uncovered?: Uncovered;
+}
+
+/** Since when the oldest line waits of those that are stored and not under a checkpoint yet. */
+export interface Uncovered {
+  /** Milliseconds. */
+  readonly since: number;
+  /** The next checkpoint's number then: an older version keeps this field and does not know when it is over. */
+  readonly nextCheckpoint: number;
 }
 
 /** What a damaged journal lost, and somebody accepted: the ledger says so, and the journal counts up to `at` alone. */
@@ -101,6 +111,7 @@ const stateSchema = z.looseObject({
     })
     .optional(),
   end: position.optional(),
+  uncovered: z.looseObject({ since: z.number(), nextCheckpoint: z.int() }).optional(),
   strands: z.array(
     z.looseObject({
       session: z.string(),
