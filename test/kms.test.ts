@@ -37,6 +37,8 @@ after(async () => {
 let folder = '';
 const opened: GatewayUnderTest[] = [];
 afterEach(async () => {
+  google.kms.fault(undefined);
+  for (const what of ['kmsSign', 'kmsPublicKey'] as const) google.trouble(what, undefined);
   for (const gateway of opened.splice(0)) await gateway.close();
   await rm(folder, { recursive: true, force: true });
 });
@@ -112,12 +114,13 @@ test('a new disk does not start without its version; while KMS is away calls go 
   assert.equal((await list('/checkpoint/')).length, before);
   assert.ok((await list('/entries/')).length > before);
   const failures = logs(gateway, 'signing_failed');
-  assert.deepEqual(
-    failures.map(({ key, code }) => [key, code]),
-    ['unavailable', 'unavailable', 'answer_wrong'].map((code) => [version, code]),
-  );
+  // Each by one request at least; on a slow machine the time between attempts is over more often.
+  const codes = failures.map(({ key, code }) => (key === version ? code : key));
+  assert.equal(codes.join(' ').replace(/( unavailable)+ answer_wrong( answer_wrong)*$/, ''), 'unavailable');
   const metrics = await (await fetch(`${gateway.gateway.metricsUrl}/metrics`)).text();
-  assert.match(metrics, /^verbatim_signing_failures_total 3$/m);
+  const counted = logs(gateway, 'signing_failed').length;
+  const told = Number(/^verbatim_signing_failures_total (\d+)$/m.exec(metrics)?.[1]);
+  assert.ok(told >= failures.length && told <= counted);
 
   // A start while KMS is away goes on too: the public key is on the disk.
   google.trouble('kmsSign', 503);
